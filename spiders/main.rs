@@ -1,0 +1,2 @@
+//! Nephila.
+fn main() {}
