@@ -1,0 +1,103 @@
+//! Fetching: one request out, one response back.
+//!
+//! A [`Fetch`] knows nothing of crawling. It makes one exchange: it does not follow redirects,
+//! retry, wait for politeness or read robots.txt, because each of these is a decision of the crawl
+//! that must hold for every hop. What it must do is end: within the time-outs, within the body limit,
+//! with a [`FetchError`] that says what kind of failure it was.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::request::{Request, Response};
+
+/// Makes one exchange with a server.
+///
+/// Called by the engine once per try, from many tasks at once, at most
+/// `concurrency` at a time. A fetch may be dropped at any await (a stop, a time-out): it must leave
+/// nothing behind but a closed connection.
+pub trait Fetch: Send + Sync + 'static {
+    /// Sends `request` and reads the whole answer, whatever its status.
+    ///
+    /// # Errors
+    /// What kept the answer from coming; never an HTTP status.
+    fn fetch(&self, request: &Request)
+    -> impl Future<Output = Result<Response, FetchError>> + Send;
+}
+
+/// The boxed twin of [`Fetch`], so that the engine holds one type.
+pub(crate) trait DynFetch: Send + Sync + 'static {
+    fn fetch<'a>(
+        &'a self,
+        request: &'a Request,
+    ) -> Pin<Box<dyn Future<Output = Result<Response, FetchError>> + Send + 'a>>;
+}
+
+impl<F: Fetch> DynFetch for F {
+    fn fetch<'a>(
+        &'a self,
+        request: &'a Request,
+    ) -> Pin<Box<dyn Future<Output = Result<Response, FetchError>> + Send + 'a>> {
+        Box::pin(Fetch::fetch(self, request))
+    }
+}
+
+/// The kinds of failure that a retry budget tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The name could not be resolved.
+    Dns,
+    /// No connection: refused, unreachable, proxy.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// A time-out passed.
+    Timeout,
+    /// The connection broke before the answer was whole.
+    Reset,
+    /// The answer is not HTTP, or contradicts itself.
+    Protocol,
+    /// A limit was exceeded (body, headers).
+    TooLarge,
+    /// The body's content encoding is unknown or broken.
+    Encoding,
+    /// The address is not allowed.
+    Blocked,
+    /// Anything else.
+    Other,
+}
+
+impl FailureKind {
+    /// Whether another try may succeed.
+    pub fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::Dns | Self::Connect | Self::Timeout | Self::Reset
+        )
+    }
+}
+
+/// Why no response came.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct FetchError {
+    /// The kind, which decides about a retry.
+    pub kind: FailureKind,
+    /// A sentence's fragment: "connection refused", "body over 16 MiB".
+    pub message: String,
+    /// The cause, where there is one.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl FetchError {
+    /// A failure of `kind`.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+}

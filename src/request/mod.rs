@@ -1,0 +1,78 @@
+//! Requests and responses: what goes out, and what comes back.
+//!
+//! A [`Request`] is plain data, because it is stored before it is fetched: a method, a URL, the
+//! [name of a step](StepRef) that reads the answer, and its arguments as JSON. Two requests are the
+//! same if their [fingerprints](Identity::fingerprint) are: method, canonical URL, body, step and the
+//! headers that were set on it.
+
+mod builder;
+mod canonical;
+mod fingerprint;
+mod response;
+mod step;
+
+pub use builder::RequestBuilder;
+pub use canonical::{Uncrawlable, canonical, origin_of};
+pub use fingerprint::{Fingerprint, HostKey, Identity};
+pub use response::Response;
+pub use step::{Step, StepRef};
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use jiff::Timestamp;
+use url::Url;
+
+/// The result of user code: `?` works on any error, and `Err("no price".into())` makes one.
+pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// One thing to fetch, and the step that reads the answer.
+///
+/// Made by [`Page::follow`](crate::page::Page::follow),
+/// [`visit`](crate::page::Page::visit) and [`request`](crate::page::Page::request); every field may
+/// hold any value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// GET unless said otherwise.
+    pub method: Method,
+    /// Absolute, with its fragment (which is neither sent nor part of the identity).
+    pub url: Url,
+    /// Headers of this request alone; they win over the crawl's.
+    pub headers: HeaderMap,
+    /// What is sent as the body.
+    pub body: Option<Bytes>,
+    /// Who reads the answer.
+    pub step: StepRef,
+    /// Higher comes first; 0 by default.
+    pub priority: i16,
+    /// Links between a seed and this request.
+    pub depth: u16,
+    /// Whether a request of the same identity is fetched only once (the default).
+    pub dedup: bool,
+    /// Total time for this request, instead of the crawl's.
+    pub timeout: Option<Duration>,
+    /// Not to be fetched before this moment.
+    pub not_before: Option<Timestamp>,
+    /// How many redirects led here.
+    pub redirects: u8,
+}
+
+impl Request {
+    /// A GET of `url`, read by `step`.
+    pub fn new(url: Url, step: StepRef) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+            step,
+            priority: 0,
+            depth: 0,
+            dedup: true,
+            timeout: None,
+            not_before: None,
+            redirects: 0,
+        }
+    }
+}

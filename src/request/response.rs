@@ -1,0 +1,44 @@
+//! What came back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use url::Url;
+
+/// An answer with its body, content encodings undone and charset not yet.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The URL that answered.
+    pub url: Url,
+    /// The status line's code.
+    pub status: StatusCode,
+    /// The header fields as they came.
+    pub headers: HeaderMap,
+    /// The decoded body.
+    pub body: Bytes,
+    /// Bytes on the wire before decoding, the body only.
+    pub wire_bytes: u64,
+    /// From the first byte sent to the last received.
+    pub took: Duration,
+}
+
+impl Response {
+    /// A response with `body`, as if fetched with status 200: for tests and other transports.
+    pub fn new(url: Url, body: impl Into<Bytes>) -> Self {
+        let body = body.into();
+        Self {
+            url,
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            wire_bytes: body.len() as u64,
+            body,
+            took: Duration::ZERO,
+        }
+    }
+
+    /// A header's value, if it is there once or more and readable.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}

@@ -1,0 +1,163 @@
+//! Every setting with its default, unit and range.
+//!
+//! What was typed (a flag, `nephila.toml`, `NEPHILA_*`, a spider's attribute) is a layer of TOML;
+//! layers are merged key by key and become one [`Settings`] once, at the edge.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+mod human;
+
+pub use human::{parse_bytes, parse_duration, parse_rate};
+
+/// What a crawl may do, and how fast.
+///
+/// Durations are written as `"500ms"`, `"2s"`, `"10m"`, `"6h"`, `"7d"`; sizes as bytes or
+/// `"16 MiB"`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Who we say we are. Keep it honest, and add an address where you can be reached.
+    pub user_agent: String,
+    /// Whether robots.txt is obeyed: `"obey"` or `"ignore"`.
+    pub robots: RobotsMode,
+    /// Hosts that may be crawled besides the seeds' own: `"shop.example"`, `"*.shop.example"`, or
+    /// `"*"` for any.
+    pub hosts: Vec<String>,
+    /// Requests in flight, all hosts together. 1 to 10,000.
+    pub concurrency: usize,
+    /// Requests in flight per host. 1 to 1,000.
+    pub concurrency_per_host: usize,
+    /// From the start of one request to a host to the start of the next. Unset: none on loopback,
+    /// 1 s elsewhere.
+    #[serde(with = "human::optional_duration")]
+    pub delay: Option<Duration>,
+    /// Part of the delay that is random: 0 is an exact pace, 0.5 is between 0.5 and 1.5 delays.
+    pub jitter: f64,
+    /// The longest Crawl-delay of a robots.txt that is obeyed; a longer one is cut to this.
+    #[serde(with = "human::duration")]
+    pub max_crawl_delay: Duration,
+    /// The longest `Retry-After` that is obeyed; a longer one is cut to this.
+    #[serde(with = "human::duration")]
+    pub max_retry_after: Duration,
+    /// Tries after the first for failures that may pass. 0 to 100.
+    pub retries: u16,
+    /// Pause before the first retry; doubles with each, half of it random.
+    #[serde(with = "human::duration")]
+    pub retry_delay: Duration,
+    /// The longest pause before a retry.
+    #[serde(with = "human::duration")]
+    pub max_retry_delay: Duration,
+    /// Links between a seed and a page. Unset: no limit.
+    pub max_depth: Option<u16>,
+    /// Pages of this run; then it stops, resumable. Unset: no limit.
+    pub max_pages: Option<u64>,
+    /// Time of this run; then it stops, resumable. Unset: no limit.
+    #[serde(with = "human::optional_duration")]
+    pub max_time: Option<Duration>,
+    /// Failed pages that a successful crawl may have: a number, or a share like `"1%"`.
+    pub max_errors: ErrorBudget,
+    /// Whether a crawl that got no item may be a success.
+    pub allow_empty: bool,
+    /// The longest URL, in bytes.
+    pub max_url_bytes: usize,
+    /// The most links taken from one page.
+    pub max_links: usize,
+    /// The largest body, in bytes after decoding; a longer one fails the page.
+    #[serde(with = "human::bytes")]
+    pub max_body: usize,
+    /// The longest chain of redirects.
+    pub max_redirects: u8,
+    /// Time to connect, TLS included.
+    #[serde(with = "human::duration")]
+    pub connect_timeout: Duration,
+    /// Time without a byte.
+    #[serde(with = "human::duration")]
+    pub idle_timeout: Duration,
+    /// Time for a request from first to last byte.
+    #[serde(with = "human::duration")]
+    pub timeout: Duration,
+    /// Time for a step, its own waiting included.
+    #[serde(with = "human::duration")]
+    pub step_timeout: Duration,
+    /// Time for requests in flight to finish once a stop was asked for.
+    #[serde(with = "human::duration")]
+    pub stop_timeout: Duration,
+    /// Whether cookies are kept and sent.
+    pub cookies: bool,
+    /// Threads that run steps. Unset: one per core.
+    pub step_threads: Option<usize>,
+    /// Pages written in one transaction, at the most. 1 to 1,000.
+    pub commit_pages: usize,
+    /// How long a finished page may wait for others to be written with it.
+    #[serde(with = "human::duration")]
+    pub commit_delay: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("nephila/", env!("CARGO_PKG_VERSION")).to_owned(),
+            robots: RobotsMode::Obey,
+            hosts: Vec::new(),
+            concurrency: 32,
+            concurrency_per_host: 8,
+            delay: None,
+            jitter: 0.25,
+            max_crawl_delay: Duration::from_secs(60),
+            max_retry_after: Duration::from_secs(600),
+            retries: 3,
+            retry_delay: Duration::from_secs(1),
+            max_retry_delay: Duration::from_secs(120),
+            max_depth: None,
+            max_pages: None,
+            max_time: None,
+            max_errors: ErrorBudget::Pages(0),
+            allow_empty: false,
+            max_url_bytes: 8 * 1024,
+            max_links: 50_000,
+            max_body: 16 * 1024 * 1024,
+            max_redirects: 10,
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(20),
+            timeout: Duration::from_secs(60),
+            step_timeout: Duration::from_secs(60),
+            stop_timeout: Duration::from_secs(10),
+            cookies: true,
+            step_threads: None,
+            commit_pages: 100,
+            commit_delay: Duration::from_millis(25),
+        }
+    }
+}
+
+/// Whether robots.txt is obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RobotsMode {
+    /// Fetched once per host and obeyed (RFC 9309).
+    Obey,
+    /// Not fetched. Only where you may.
+    Ignore,
+}
+
+/// How many pages may fail in a crawl that still counts as a success.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "human::RawBudget", into = "human::RawBudget")]
+pub enum ErrorBudget {
+    /// A number of pages.
+    Pages(u64),
+    /// A share of all pages, 0 to 1.
+    Share(f64),
+}
+
+impl ErrorBudget {
+    /// Whether `failed` of `pages` is within the budget.
+    pub fn allows(self, failed: u64, pages: u64) -> bool {
+        match self {
+            Self::Pages(budget) => failed <= budget,
+            Self::Share(share) => failed as f64 <= pages as f64 * share,
+        }
+    }
+}
