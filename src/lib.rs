@@ -1,8 +1,35 @@
 //! Nephila: an async web scraper framework. Spiders in, SQL out, nothing lost.
 
+extern crate self as nephila;
+
 pub mod clock;
 pub mod request;
 pub mod item;
 pub mod settings;
+pub mod page;
+pub mod spider;
 pub mod fetch;
 pub mod store;
+
+//pub use nephila_macros::{Item, spider};
+pub use request::Result;
+
+/// What a spider needs: `use nephila::prelude::*;`.
+pub mod prelude {
+    pub use crate::Result;
+    pub use crate::item::Item;
+    pub use crate::page::{Element, Page};
+    pub use crate::request::Request;
+    pub use crate::spider::{Failure, Seeds, Spider};
+    //pub use nephila_macros::{Item, spider};
+    pub use url::Url;
+}
+
+/// What the macros' code names; not for use by hand.
+#[doc(hidden)]
+pub mod private {
+    pub use futures_util::future::LocalBoxFuture;
+    pub use inventory;
+    pub use serde_json;
+    pub use url::Url;
+}

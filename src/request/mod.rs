@@ -6,8 +6,10 @@
 //! headers that were set on it.
 
 mod builder;
+pub mod charset;
 mod canonical;
 mod fingerprint;
+mod prescan;
 mod response;
 mod step;
 

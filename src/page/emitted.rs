@@ -1,0 +1,32 @@
+//! What a step leaves behind.
+
+use crate::item::Record;
+use crate::request::Request;
+
+/// Requests and items of one run of a step, and what it looked for in vain.
+#[derive(Debug, Default)]
+pub struct Emitted {
+    /// Requests in order of emission, not yet checked against the scope.
+    pub requests: Vec<Request>,
+    /// Items in order of emission.
+    pub records: Vec<Record>,
+    /// Links that are no URLs: how many, and the first.
+    pub invalid_links: Option<(u64, String)>,
+    /// Selectors of `follow` and `items` that matched nothing.
+    pub missed: Vec<String>,
+}
+
+impl Emitted {
+    pub(super) fn invalid_link(&mut self, href: String) {
+        match &mut self.invalid_links {
+            Some((count, _)) => *count += 1,
+            None => self.invalid_links = Some((1, href)),
+        }
+    }
+
+    pub(super) fn missed(&mut self, selector: &str) {
+        if !self.missed.iter().any(|known| known == selector) {
+            self.missed.push(selector.to_owned());
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Pages: a response as a step reads it.
+//!
+//! A [`Page`] is a cheap handle without lifetimes; it and its [`Element`]s may be kept across
+//! `.await`. Nothing is parsed before it is asked for: [`json`](Page::json) and [`text`](Page::text)
+//! make no tree, and selectors and links share one. What a step finds it leaves on the page with
+//! [`follow`](Page::follow), [`request`](Page::request) and [`emit`](Page::emit); the engine takes it
+//! from there once the step has ended well, and drops it if it failed.
+//!
+//! ```
+//! use nephila::page::Page;
+//!
+//! let page = Page::from_html("http://shop.example/", "<h1>Books</h1><a href=/2>next</a>")?;
+//! assert_eq!(page.get::<String>("h1")?, "Books");
+//! assert_eq!(page.get::<url::Url>("a::attr(href)")?.path(), "/2");
+//! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+//! ```
+
+mod dom;
+mod element;
+mod emitted;
+mod form;
+mod read;
+mod selector;
+
+pub use element::Element;
+pub use emitted::Emitted;
+pub use read::{Extract, FieldError, Found, FromHit, FromMatch, Hit, Miss, Rule, Scope};
+pub use selector::{AsSelector, Selector, SelectorError};
+
+use std::any::TypeId;
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+
+use http::{HeaderMap, StatusCode};
+use scraper::Html;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::item::Item;
+use crate::request::{Request, RequestBuilder, Response, Result, Step, StepRef, charset};
+
+/// A fetched page in a step's hands. Clones are handles to the same page.
+#[derive(Clone)]
+pub struct Page(Rc<Inner>);
+
+struct Inner {
+    response: Response,
+    context: Context,
+    text: OnceCell<String>,
+    html: OnceCell<Html>,
+    base: OnceCell<Url>,
+    emitted: RefCell<Emitted>,
+}
+
+/// What a page knows of its request.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// Links between a seed and this page.
+    pub depth: u16,
+    /// The page it was found on.
+    pub referrer: Option<Url>,
+    /// The spider that reads it, where it has a type: steps of others are refused.
+    pub spider: Option<TypeId>,
+}
+
+impl Page {
+    /// A page from a response, as the engine makes it.
+    pub fn new(response: Response, context: Context) -> Self {
+        Self(Rc::new(Inner {
+            response,
+            context,
+            text: OnceCell::new(),
+            html: OnceCell::new(),
+            base: OnceCell::new(),
+            emitted: RefCell::default(),
+        }))
+    }
+
+    /// A page for tests of steps: HTML as if fetched from `url` with status 200.
+    ///
+    /// # Errors
+    /// If `url` is not absolute.
+    pub fn from_html(url: &str, html: impl Into<String>) -> Result<Self> {
+        let mut response = Response::new(Url::parse(url)?, html.into());
+        let html = http::HeaderValue::from_static("text/html; charset=utf-8");
+        response.headers.insert(http::header::CONTENT_TYPE, html);
+        Ok(Self::new(response, Context::default()))
+    }
+
+    /// A page for tests of steps: a JSON answer of `url`.
+    ///
+    /// # Errors
+    /// If `url` is not absolute.
+    pub fn from_json(url: &str, json: &serde_json::Value) -> Result<Self> {
+        let mut response = Response::new(Url::parse(url)?, json.to_string());
+        let json = http::HeaderValue::from_static("application/json");
+        response.headers.insert(http::header::CONTENT_TYPE, json);
+        Ok(Self::new(response, Context::default()))
+    }
+
+    /// The URL that answered, after redirects.
+    pub fn url(&self) -> &Url {
+        &self.0.response.url
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.0.response.status
+    }
+
+    /// The response's headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.response.headers
+    }
+
+    /// The body as bytes, content encodings undone.
+    pub fn body(&self) -> &[u8] {
+        &self.0.response.body
+    }
+
+    /// The whole response.
+    pub fn response(&self) -> &Response {
+        &self.0.response
+    }
+
+    /// Links between a seed and this page; 0 for a seed.
+    pub fn depth(&self) -> u16 {
+        self.0.context.depth
+    }
+
+    /// The page this one was found on; none for a seed.
+    pub fn referrer(&self) -> Option<&Url> {
+        self.0.context.referrer.as_ref()
+    }
+
+    /// The body as text, by BOM, header, `<meta>` or detection (in this order).
+    pub fn text(&self) -> &str {
+        self.0.text.get_or_init(|| {
+            let response = &self.0.response;
+            charset::decode(response.header("content-type"), &response.body)
+                .0
+                .into_owned()
+        })
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// What the body says instead, with line and column.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_str(self.text())
+            .map_err(|error| format!("the answer is not the expected JSON: {error}").into())
+    }
+
+    /// The elements that match, in document order.
+    ///
+    /// # Errors
+    /// If the selector does not parse.
+    pub fn css(&self, selector: impl AsSelector) -> Result<Vec<Element>> {
+        self.root().css(selector)
+    }
+
+    /// Reads a typed value: one (`String`, `f64`, `Url`…), perhaps one (`Option`), or all (`Vec`).
+    ///
+    /// # Errors
+    /// [`FieldError`] if nothing matches and a value is needed, or if it can't be read.
+    pub fn get<T: FromMatch>(&self, selector: impl AsSelector) -> Result<T> {
+        self.root().get(selector)
+    }
+
+    /// Reads an item from the whole page.
+    ///
+    /// # Errors
+    /// The [`FieldError`] of the first field that is missing or unreadable.
+    pub fn item<T: Extract>(&self) -> Result<T> {
+        self.root().item()
+    }
+
+    /// Reads an item from every element that matches.
+    ///
+    /// # Errors
+    /// The [`FieldError`] of the first field that is missing or unreadable.
+    pub fn items<T: Extract>(&self, selector: impl AsSelector) -> Result<Vec<T>> {
+        let selector = selector.as_selector()?;
+        let elements = self.root().css(Rc::clone(&selector))?;
+        if elements.is_empty() {
+            self.0.emitted.borrow_mut().missed(selector.source());
+        }
+        elements.iter().map(Element::item).collect()
+    }
+
+    /// Emits an item: it is checked now and stored with the page.
+    ///
+    /// # Errors
+    /// [`ItemError`](crate::item::ItemError): which field can't be stored, and why.
+    pub fn emit(&self, item: impl Item) -> Result {
+        let record = item.into_record()?;
+        self.0.emitted.borrow_mut().records.push(record);
+        Ok(())
+    }
+
+    /// Emits a checked row, for items without a type.
+    pub fn emit_record(&self, record: crate::item::Record) {
+        self.0.emitted.borrow_mut().records.push(record);
+    }
+
+    /// Requests every link that matches (`href`, else `src`, else `action`, or the attribute that
+    /// the selector takes) and returns their number. Duplicates and links out of scope cost nothing.
+    ///
+    /// # Errors
+    /// If the selector does not parse or the step is none.
+    pub fn follow<M>(&self, selector: impl AsSelector, step: impl Step<M>) -> Result<usize> {
+        let (selector, step) = (selector.as_selector()?, self.own_step(&step)?);
+        let mut emitted = self.0.emitted.borrow_mut();
+        let mut count = 0;
+        for link in self.root().links(&selector) {
+            count += 1;
+            match link {
+                Ok(url) => {
+                    let request = Request {
+                        depth: self.next_depth(),
+                        ..Request::new(url, step.clone())
+                    };
+                    emitted.requests.push(request);
+                }
+                Err(href) => emitted.invalid_link(href),
+            }
+        }
+        if count == 0 {
+            emitted.missed(selector.source());
+        }
+        Ok(count)
+    }
+
+    /// Requests one URL, absolute or relative to the page.
+    ///
+    /// # Errors
+    /// If it is no URL, or the step is none.
+    pub fn visit<M>(&self, url: impl AsRef<str>, step: impl Step<M>) -> Result {
+        self.request(url, step).send()
+    }
+
+    /// Starts a request that is more than a link: method, headers, body, priority and so on.
+    pub fn request<M>(&self, url: impl AsRef<str>, step: impl Step<M>) -> RequestBuilder<'_> {
+        let request = self.join(url.as_ref()).and_then(|url| {
+            let step = self.own_step(&step)?;
+            Ok(Request {
+                depth: self.next_depth(),
+                ..Request::new(url, step)
+            })
+        });
+        RequestBuilder::new(request, |request| {
+            self.0.emitted.borrow_mut().requests.push(request);
+            Ok(())
+        })
+    }
+
+    /// Sends the form that matches, as a browser would: hidden fields (CSRF tokens) and defaults
+    /// come along, `fields` replace or add.
+    ///
+    /// # Errors
+    /// If there is no such form, or the step is none.
+    pub fn submit<M>(
+        &self,
+        selector: impl AsSelector,
+        fields: &[(&str, &str)],
+        step: impl Step<M>,
+    ) -> Result {
+        let form = form::Form::find(&self.root(), selector)?;
+        let (url, body) = form.fill(fields)?;
+        let request = self.request(url.as_str(), step).dedup(body.is_none());
+        match body {
+            None => request.send(),
+            Some(body) => request.form(&body).send(),
+        }
+    }
+
+    /// What the step left on the page so far; tests of steps look at it.
+    pub fn emitted(&self) -> std::cell::Ref<'_, Emitted> {
+        self.0.emitted.borrow()
+    }
+
+    /// Takes what the step left on the page.
+    pub fn take_emitted(&self) -> Emitted {
+        self.0.emitted.take()
+    }
+
+    /// The URL that relative links are relative to: `<base href>`, else the page's own.
+    pub fn base(&self) -> &Url {
+        self.0.base.get_or_init(|| {
+            let href = dom::base_href(self.html());
+            href.and_then(|href| self.url().join(href).ok())
+                .unwrap_or_else(|| self.url().clone())
+        })
+    }
+
+    /// The page's root element.
+    pub fn root(&self) -> Element {
+        Element::root(self.clone())
+    }
+
+    fn html(&self) -> &Html {
+        self.0
+            .html
+            .get_or_init(|| Html::parse_document(self.text()))
+    }
+
+    /// Joins with the base URL if the page is HTML that was parsed, else with the page's own.
+    fn join(&self, url: &str) -> Result<Url> {
+        let base = if self.is_html() {
+            self.base()
+        } else {
+            self.url()
+        };
+        base.join(url.trim())
+            .map_err(|error| format!("`{url}` is no URL: {error}").into())
+    }
+
+    fn is_html(&self) -> bool {
+        self.0.html.get().is_some()
+            || self
+                .0
+                .response
+                .header("content-type")
+                .is_some_and(|kind| kind.contains("html"))
+    }
+
+    fn next_depth(&self) -> u16 {
+        self.0.context.depth.saturating_add(1)
+    }
+
+    fn own_step<M>(&self, step: &impl Step<M>) -> Result<StepRef> {
+        let step = step.step()?;
+        match (step.spider, self.0.context.spider) {
+            (Some(step_of), Some(own)) if step_of != own => {
+                Err(format!("step `{}` belongs to another spider", step.name).into())
+            }
+            _ => Ok(step),
+        }
+    }
+}
+
+impl std::fmt::Debug for Page {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Page({} {})", self.status().as_u16(), self.url())
+    }
+}

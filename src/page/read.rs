@@ -1,0 +1,467 @@
+//! From matches of a selector to typed values.
+
+use std::fmt;
+
+use regex::Regex;
+use scraper::ElementRef;
+use url::Url;
+
+use super::selector::Take;
+use super::{Page, Selector, dom};
+
+/// Where a field is looked for: a page, or an element of it.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    pub(super) page: &'a Page,
+    pub(super) element: ElementRef<'a>,
+}
+
+impl fmt::Debug for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Scope(<{}> of {})",
+            self.element.value().name(),
+            self.page.url()
+        )
+    }
+}
+
+/// How a field is read: written down by `derive(Item)`, once per field.
+#[derive(Debug)]
+pub struct Rule {
+    field: &'static str,
+    selector: Selector,
+    fallbacks: Vec<Selector>,
+    pattern: Option<Regex>,
+}
+
+impl Rule {
+    /// The field's name, its selector and those to try if it matches nothing, and a pattern whose
+    /// first group (or whole match) is taken.
+    ///
+    /// # Panics
+    /// If a selector or the pattern does not parse: the derive macro has checked them.
+    #[doc(hidden)]
+    #[expect(clippy::panic, reason = "the derive macro parsed both at compile time")]
+    pub fn new(
+        field: &'static str,
+        selector: &str,
+        fallbacks: &[&str],
+        pattern: Option<&str>,
+    ) -> Self {
+        let parse = |source: &str| {
+            Selector::parse(source).unwrap_or_else(|error| panic!("field `{field}`: {error}"))
+        };
+        let pattern = pattern.map(|pattern| {
+            Regex::new(pattern).unwrap_or_else(|error| panic!("field `{field}`: {error}"))
+        });
+        let fallbacks = fallbacks.iter().map(|source| parse(source)).collect();
+        Self {
+            field,
+            selector: parse(selector),
+            fallbacks,
+            pattern,
+        }
+    }
+}
+
+/// One match: an element and the text taken of it.
+pub struct Hit<'a> {
+    page: &'a Page,
+    element: ElementRef<'a>,
+    text: String,
+}
+
+impl<'a> Hit<'a> {
+    /// What the selector took: text with white space folded, or an attribute; narrowed by the
+    /// pattern, where there is one.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The URL that relative links of the page are relative to.
+    pub fn base(&self) -> &'a Url {
+        self.page.base()
+    }
+
+    /// The element as a scope for nested items.
+    pub fn scope(&self) -> Scope<'a> {
+        Scope {
+            page: self.page,
+            element: self.element,
+        }
+    }
+}
+
+/// The matches of a field's selector, found one by one as they are asked for.
+pub struct Found<'a> {
+    scope: Scope<'a>,
+    selector: &'a Selector,
+    pattern: Option<&'a Regex>,
+}
+
+impl<'a> Found<'a> {
+    pub(super) fn new(scope: Scope<'a>, selector: &'a Selector) -> Self {
+        Self {
+            scope,
+            selector,
+            pattern: None,
+        }
+    }
+
+    /// The elements that match, whatever is taken of them.
+    pub(super) fn elements(&self) -> impl Iterator<Item = ElementRef<'a>> + use<'a> {
+        let (selector, element) = (self.selector, self.scope.element);
+        let itself = selector.css.is_none().then_some(element);
+        let within = selector.css.as_ref().map(|css| dom::select(element, css));
+        itself.into_iter().chain(within.into_iter().flatten())
+    }
+
+    /// The matches in document order.
+    pub fn hits(&self) -> impl Iterator<Item = Hit<'a>> + use<'a> {
+        let (page, take, pattern) = (self.scope.page, &self.selector.take, self.pattern);
+        self.elements().filter_map(move |element| {
+            let text = match take {
+                Take::AllText => dom::text(element),
+                Take::OwnText => dom::own_text(element),
+                Take::Attribute(name) => element.attr(name)?.trim().to_owned(),
+            };
+            let text = match pattern {
+                None => text,
+                Some(pattern) => {
+                    let groups = pattern.captures(&text)?;
+                    groups.get(1).or_else(|| groups.get(0))?.as_str().to_owned()
+                }
+            };
+            Some(Hit {
+                page,
+                element,
+                text,
+            })
+        })
+    }
+}
+
+/// A value that can be read from one match.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be read from a page",
+    note = "text, numbers, Url, items, Option and Vec of them can; for others use \
+            `#[css(\"..\", parse = function)]`"
+)]
+pub trait FromHit: Sized {
+    /// Reads the match.
+    ///
+    /// # Errors
+    /// Why it can't be read.
+    fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss>;
+}
+
+/// A value that can be read from the matches of a selector: one, perhaps one (`Option`), or all
+/// (`Vec`). A `bool` says whether there is a match.
+pub trait FromMatch: Sized {
+    /// Reads the matches.
+    ///
+    /// # Errors
+    /// [`Miss::Nothing`] if there is none and one is needed; else why it can't be read.
+    fn from_match(found: &Found<'_>) -> Result<Self, Miss>;
+}
+
+impl<T: FromHit> FromMatch for T {
+    fn from_match(found: &Found<'_>) -> Result<Self, Miss> {
+        found
+            .hits()
+            .next()
+            .map_or(Err(Miss::Nothing), |hit| T::from_hit(&hit))
+    }
+}
+
+impl<T: FromHit> FromMatch for Option<T> {
+    fn from_match(found: &Found<'_>) -> Result<Self, Miss> {
+        match found.hits().next() {
+            Some(hit) if !hit.text.is_empty() || hit.element.has_children() => {
+                T::from_hit(&hit).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl<T: FromHit> FromMatch for Vec<T> {
+    fn from_match(found: &Found<'_>) -> Result<Self, Miss> {
+        found.hits().map(|hit| T::from_hit(&hit)).collect()
+    }
+}
+
+impl FromMatch for bool {
+    fn from_match(found: &Found<'_>) -> Result<Self, Miss> {
+        Ok(found.hits().next().is_some())
+    }
+}
+
+impl<T: Extract> FromHit for T {
+    fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss> {
+        T::extract(&hit.scope()).map_err(|error| Miss::Nested(Box::new(error)))
+    }
+}
+
+impl FromHit for String {
+    fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss> {
+        Ok(hit.text.clone())
+    }
+}
+
+impl FromHit for Url {
+    fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss> {
+        hit.base()
+            .join(&hit.text)
+            .map_err(|_| Miss::unreadable(&hit.text, "a URL"))
+    }
+}
+
+macro_rules! from_hit {
+    ($($type:ty)*) => {$(
+        impl FromHit for $type {
+            fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss> {
+                hit.text.parse().map_err(|_| Miss::unreadable(&hit.text, stringify!($type)))
+            }
+        }
+    )*};
+}
+
+from_hit!(char i8 i16 i32 i64 isize u8 u16 u32 u64 usize f32 f64);
+from_hit!(jiff::Timestamp jiff::civil::Date jiff::civil::DateTime);
+
+/// Something that can be read as a whole from a scope: made by `derive(Item)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` says nowhere how to read it from a page",
+    note = "add `#[css(\"..\")]` to its fields, or make it from JSON and emit it"
+)]
+pub trait Extract: Sized {
+    /// Reads all fields.
+    ///
+    /// # Errors
+    /// The first field that is missing or unreadable.
+    fn extract(scope: &Scope<'_>) -> Result<Self, FieldError>;
+}
+
+impl<'a> Scope<'a> {
+    /// The page's own URL, for `#[url]` fields.
+    pub fn url(&self) -> &'a Url {
+        self.page.url()
+    }
+
+    /// Reads a field by its rule.
+    ///
+    /// # Errors
+    /// Which field, by which selector, and what was there instead.
+    pub fn read<T: FromMatch>(&self, rule: &Rule) -> Result<T, FieldError> {
+        self.first_match(rule, T::from_match)
+    }
+
+    /// Reads a field through a function of its text.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), with what the function says.
+    pub fn read_with<T, E: fmt::Display>(
+        &self,
+        rule: &Rule,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<T, FieldError> {
+        self.first_match(rule, |found| {
+            found
+                .hits()
+                .next()
+                .map_or(Err(Miss::Nothing), |hit| hit.parse(&parse))
+        })
+    }
+
+    /// As [`read_with`](Self::read_with), for an `Option`.
+    ///
+    /// # Errors
+    /// What the function says of a text that is there and not empty.
+    pub fn read_optional_with<T, E: fmt::Display>(
+        &self,
+        rule: &Rule,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, FieldError> {
+        self.first_match(rule, |found| {
+            let hit = found.hits().next().filter(|hit| !hit.text.is_empty());
+            hit.map_or(Err(Miss::Nothing), |hit| hit.parse(&parse).map(Some))
+        })
+        .or_else(|error| {
+            if error.is_nothing() {
+                Ok(None)
+            } else {
+                Err(error)
+            }
+        })
+    }
+
+    /// As [`read_with`](Self::read_with), for every match.
+    ///
+    /// # Errors
+    /// What the function says of the first text that it refuses.
+    pub fn read_all_with<T, E: fmt::Display>(
+        &self,
+        rule: &Rule,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Vec<T>, FieldError> {
+        self.first_match(rule, |found| {
+            found.hits().map(|hit| hit.parse(&parse)).collect()
+        })
+    }
+
+    /// Reads by the first of the rule's selectors that matches something, else by its own.
+    fn first_match<T>(
+        &self,
+        rule: &Rule,
+        read: impl Fn(&Found<'_>) -> Result<T, Miss>,
+    ) -> Result<T, FieldError> {
+        let selector = match &rule.fallbacks[..] {
+            [] => &rule.selector,
+            fallbacks => std::iter::once(&rule.selector)
+                .chain(fallbacks)
+                .find(|selector| self.found(rule, selector).hits().next().is_some())
+                .unwrap_or(&rule.selector),
+        };
+        read(&self.found(rule, selector)).map_err(|miss| self.field_error(rule, selector, miss))
+    }
+
+    fn found<'r>(&self, rule: &'r Rule, selector: &'r Selector) -> Found<'r>
+    where
+        'a: 'r,
+    {
+        Found { scope: *self, selector, pattern: rule.pattern.as_ref() }
+    }
+
+    fn field_error(&self, rule: &Rule, selector: &Selector, miss: Miss) -> FieldError {
+        let closest = matches!(miss, Miss::Nothing)
+            .then(|| closest(*self, selector, rule.pattern.as_ref()))
+            .flatten();
+        FieldError {
+            field: rule.field.to_owned(),
+            selector: selector.source().to_owned(),
+            pattern: rule
+                .pattern
+                .as_ref()
+                .map(|pattern| pattern.as_str().to_owned()),
+            miss,
+            closest,
+        }
+    }
+}
+
+impl Hit<'_> {
+    fn parse<T, E: fmt::Display>(&self, parse: &impl Fn(&str) -> Result<T, E>) -> Result<T, Miss> {
+        parse(&self.text).map_err(|error| Miss::Refused {
+            text: shorten(&self.text),
+            why: error.to_string(),
+        })
+    }
+}
+
+/// What stands where a selector finds nothing: the text a pattern did not match, or a weaker
+/// selector that does match.
+fn closest(scope: Scope<'_>, selector: &Selector, pattern: Option<&Regex>) -> Option<String> {
+    if pattern.is_some()
+        && let Some(hit) = Found::new(scope, selector).hits().next()
+    {
+        return Some(format!(
+            "the pattern does not match {:?}",
+            shorten(&hit.text)
+        ));
+    }
+    super::selector::weaker(selector.source())
+        .into_iter()
+        .find_map(|form| {
+            let css = scraper::Selector::parse(&form).ok()?;
+            let count = dom::select(scope.element, &css).count();
+            (count > 0).then(|| format!("`{form}` matches {count}"))
+        })
+}
+
+/// Why a value was not read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Miss {
+    /// Nothing matches.
+    #[error("matches nothing")]
+    Nothing,
+    /// There is text, but not of the type.
+    #[error("can't read {text:?} as {wanted}")]
+    Unreadable {
+        /// What was there, shortened.
+        text: String,
+        /// The type.
+        wanted: String,
+    },
+    /// The field's own function refused the text.
+    #[error("can't read {text:?}: {why}")]
+    Refused {
+        /// What was there, shortened.
+        text: String,
+        /// What the function said.
+        why: String,
+    },
+    /// A field of a nested item.
+    #[error("{0}")]
+    Nested(Box<FieldError>),
+}
+
+impl Miss {
+    /// `text` is no `wanted`.
+    pub fn unreadable(text: &str, wanted: &str) -> Self {
+        Self::Unreadable {
+            text: shorten(text),
+            wanted: wanted.to_owned(),
+        }
+    }
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}\u{2026}", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A field that is missing or unreadable.
+#[derive(Debug)]
+pub struct FieldError {
+    /// Its name; empty for [`Page::get`].
+    pub field: String,
+    /// The selector as written.
+    pub selector: String,
+    /// The pattern as written.
+    pub pattern: Option<String>,
+    /// What was found instead.
+    pub miss: Miss,
+    /// The nearest thing on the page, where nothing matched.
+    pub closest: Option<String>,
+}
+
+impl FieldError {
+    /// Whether the selector matched nothing at all.
+    pub fn is_nothing(&self) -> bool {
+        matches!(self.miss, Miss::Nothing)
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.field.is_empty() {
+            write!(f, "field `{}`: ", self.field)?;
+        }
+        match &self.miss {
+            Miss::Nothing => write!(f, "`{}` matches nothing", self.selector)?,
+            miss => write!(f, "{miss}")?,
+        }
+        match &self.closest {
+            Some(closest) => write!(f, " ({closest})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for FieldError {}
