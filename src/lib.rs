@@ -10,6 +10,7 @@ pub mod page;
 pub mod spider;
 pub mod fetch;
 pub mod store;
+pub mod engine;
 
 //pub use nephila_macros::{Item, spider};
 pub use request::Result;

@@ -332,7 +332,11 @@ impl<'a> Scope<'a> {
     where
         'a: 'r,
     {
-        Found { scope: *self, selector, pattern: rule.pattern.as_ref() }
+        Found {
+            scope: *self,
+            selector,
+            pattern: rule.pattern.as_ref(),
+        }
     }
 
     fn field_error(&self, rule: &Rule, selector: &Selector, miss: Miss) -> FieldError {

@@ -1,0 +1,384 @@
+//! The end of a crawl in figures: a fold over its events.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::event::{Event, PageEvent, Stop};
+use crate::settings::Settings;
+use crate::store::{PageState, Resumed};
+
+/// At most this many groups of a kind are told apart; the rest is counted as "others".
+const MAX_GROUPS: usize = 1_000;
+
+/// Counts of a run, kept up to date event by event.
+#[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// The spider's name.
+    pub spider: String,
+    /// The run's number.
+    pub run: i64,
+    /// How far the crawl was when this run took it up.
+    pub resumed: Option<Resumed>,
+    /// Pages fetched and read by their step.
+    pub pages: u64,
+    /// Pages given up, 404 and 410 on links included.
+    pub failed: u64,
+    /// Of the failed: links to pages that do not exist (404, 410). They are not errors of ours.
+    pub missing: u64,
+    /// Requests never sent: robots, limits.
+    pub skipped: u64,
+    /// Redirects followed.
+    pub redirects: u64,
+    /// Requests that went back into the queue.
+    pub retries: u64,
+    /// Requests that entered the frontier.
+    pub queued: u64,
+    /// Seeds the spider sent.
+    pub seeds: u64,
+    /// Body bytes on the wire.
+    pub bytes: u64,
+    /// Rows by table.
+    pub items: BTreeMap<String, ItemCount>,
+    /// Answers by HTTP status; 0 is no answer.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Exchanges by origin.
+    pub hosts: BTreeMap<String, HostCount>,
+    /// Failed and skipped pages, grouped.
+    pub errors: Vec<ErrorGroup>,
+    /// Links that never became requests, by reason and subject.
+    pub refused: BTreeMap<String, RefusedCount>,
+    /// Selectors that matched nothing: "step selector" and on how many pages.
+    pub missed: BTreeMap<String, u64>,
+    /// Warnings, in order.
+    pub warnings: Vec<String>,
+}
+
+/// Rows of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ItemCount {
+    /// Items emitted.
+    pub emitted: u64,
+    /// Empty cells by column.
+    pub empty: BTreeMap<String, u64>,
+}
+
+/// Exchanges with a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HostCount {
+    /// Requests answered, whatever the status.
+    pub answered: u64,
+    /// Requests without an answer.
+    pub unanswered: u64,
+    /// Answers 429 and 503.
+    pub refused: u64,
+    /// Time spent, in milliseconds.
+    pub took_ms: u64,
+    /// Body bytes on the wire.
+    pub bytes: u64,
+}
+
+/// Pages that ended alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ErrorGroup {
+    /// `failed` or `skipped`.
+    pub state: PageState,
+    /// The short word.
+    pub reason: String,
+    /// The step.
+    pub step: String,
+    /// The message with numbers, URLs and quoted text replaced by `*`.
+    pub pattern: String,
+    /// The first message as it was.
+    pub message: String,
+    /// How many pages.
+    pub count: u64,
+    /// The first page.
+    pub sample: String,
+    /// The page it was found on.
+    pub referrer: Option<String>,
+    /// Selector and pattern of the field, if one could not be read.
+    pub selector: Option<String>,
+    /// Whether one of them was a seed.
+    pub seed: bool,
+}
+
+/// Links refused for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RefusedCount {
+    /// How many.
+    pub count: u64,
+    /// One of them.
+    pub sample: String,
+}
+
+impl Statistics {
+    /// Takes account of an event.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Started {
+                run,
+                spider,
+                resumed,
+            } => {
+                self.run = run.0;
+                self.spider.clone_from(spider);
+                self.resumed = *resumed;
+            }
+            Event::Queued { count } => self.queued += count,
+            Event::Seeded { sent } => self.seeds += sent,
+            Event::Fetched {
+                origin,
+                status,
+                took,
+                bytes,
+            } => {
+                self.fetched(origin, *status, *took, *bytes);
+            }
+            Event::Page(page) => self.page(page),
+            Event::Retry { .. } => self.retries += 1,
+            Event::Refused(refused) => {
+                let name = format!("{} {}", refused.reason, refused.subject);
+                let count = bounded(&mut self.refused, name.trim_end());
+                count.count += refused.count;
+                if count.sample.is_empty() {
+                    count.sample.clone_from(&refused.sample);
+                }
+            }
+            Event::Warning(warning) if self.warnings.len() < MAX_GROUPS => {
+                self.warnings.push(warning.clone());
+            }
+            Event::Warning(_) | Event::HostSlowed { .. } | Event::Stopping { .. } => {}
+        }
+    }
+
+    /// All items emitted.
+    pub fn item_count(&self) -> u64 {
+        self.items.values().map(|table| table.emitted).sum()
+    }
+
+    /// Requests still queued or in flight, as far as this run knows.
+    pub fn left(&self) -> u64 {
+        let before = self.resumed.map_or(0, |resumed| resumed.queued);
+        (before + self.queued)
+            .saturating_sub(self.pages + self.failed + self.skipped + self.redirects)
+    }
+
+    fn fetched(&mut self, origin: &str, status: u16, took: Duration, bytes: u64) {
+        *self.statuses.entry(status).or_default() += 1;
+        self.bytes += bytes;
+        let host = bounded(&mut self.hosts, origin);
+        host.took_ms += took.as_millis() as u64;
+        host.bytes += bytes;
+        match status {
+            0 => host.unanswered += 1,
+            _ => host.answered += 1,
+        }
+        if matches!(status, 429 | 503) {
+            host.refused += 1;
+        }
+    }
+
+    fn page(&mut self, page: &PageEvent) {
+        match page.state {
+            PageState::Done if page.reason == Some("redirect") => self.redirects += 1,
+            PageState::Done => self.pages += 1,
+            PageState::Failed => self.failed += 1,
+            PageState::Skipped => self.skipped += 1,
+        }
+        for (table, count) in &page.items {
+            bounded(&mut self.items, table).emitted += u64::from(*count);
+        }
+        for (table, column) in &page.empty {
+            *bounded(&mut bounded(&mut self.items, table).empty, column) += 1;
+        }
+        for selector in &page.missed {
+            *bounded(&mut self.missed, &format!("{} {selector}", page.step)) += 1;
+        }
+        if page.state != PageState::Done {
+            let missing = page.depth > 0 && matches!(page.status, 404 | 410);
+            self.missing += u64::from(missing && page.state == PageState::Failed);
+            self.group(page);
+        }
+    }
+
+    fn group(&mut self, page: &PageEvent) {
+        let message = page.message.clone().unwrap_or_default();
+        let pattern = pattern_of(&message);
+        let reason = page.reason.unwrap_or_default();
+        let known = self.errors.iter_mut().find(|group| {
+            group.state == page.state
+                && group.reason == reason
+                && group.step == page.step
+                && group.pattern == pattern
+        });
+        if let Some(group) = known {
+            group.count += 1;
+            group.seed |= page.depth == 0;
+        } else if self.errors.len() < MAX_GROUPS {
+            self.errors.push(ErrorGroup {
+                state: page.state,
+                reason: reason.to_owned(),
+                step: page.step.clone(),
+                pattern,
+                message,
+                count: 1,
+                sample: page.url.to_string(),
+                referrer: page.referrer.as_ref().map(ToString::to_string),
+                selector: page.field.as_ref().map(|field| match &field.pattern {
+                    None => field.selector.clone(),
+                    Some(pattern) => format!("{} =~ {pattern}", field.selector),
+                }),
+                seed: page.depth == 0,
+            });
+        }
+    }
+}
+
+/// The entry of `name`, or of "(others)" once the map is full.
+fn bounded<'a, T: Default>(map: &'a mut BTreeMap<String, T>, name: &str) -> &'a mut T {
+    let name = if map.len() < MAX_GROUPS || map.contains_key(name) {
+        name
+    } else {
+        "(others)"
+    };
+    if !map.contains_key(name) {
+        map.insert(name.to_owned(), T::default());
+    }
+    map.get_mut(name).expect("it was just inserted")
+}
+
+/// A message with what differs from page to page replaced by `*`: numbers, quoted text, URLs.
+pub fn pattern_of(message: &str) -> String {
+    let mut out = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(first) = rest.chars().next() {
+        let skipped = match first {
+            '"' => rest[1..].find('"').map(|end| end + 2),
+            '0'..='9' => Some(
+                rest.find(|c: char| !c.is_ascii_digit())
+                    .unwrap_or(rest.len()),
+            ),
+            'h' if rest.starts_with("http://") || rest.starts_with("https://") => {
+                Some(rest.find([' ', ',', ')']).unwrap_or(rest.len()))
+            }
+            _ => None,
+        };
+        match skipped {
+            Some(end) => {
+                out.push('*');
+                rest = &rest[end..];
+            }
+            None => {
+                out.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    out
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// Why it ended.
+    pub stop: Stop,
+    /// How long it took.
+    #[serde(serialize_with = "as_seconds")]
+    pub elapsed: Duration,
+    /// What is wrong with the outcome; empty: all is well.
+    pub problems: Vec<Problem>,
+    /// Everything counted.
+    #[serde(flatten)]
+    pub statistics: Statistics,
+}
+
+fn as_seconds<S: serde::Serializer>(elapsed: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(elapsed.as_secs_f64())
+}
+
+/// Why an ended crawl is no success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Problem {
+    /// No item at all, and `allow_empty` is off.
+    NothingScraped,
+    /// The spider named no seed.
+    NoSeeds,
+    /// A start URL failed or was skipped.
+    SeedFailed,
+    /// More pages failed than `max_errors` allows.
+    TooManyErrors,
+}
+
+impl Report {
+    /// Judges an ended run by its settings.
+    pub fn new(stop: Stop, elapsed: Duration, statistics: Statistics, settings: &Settings) -> Self {
+        let mut problems = Vec::new();
+        let resumed = statistics.resumed.is_some();
+        let errors = statistics.failed - statistics.missing;
+        let all = statistics.pages + statistics.failed;
+        if stop == Stop::Finished {
+            if statistics.errors.iter().any(|group| group.seed) {
+                problems.push(Problem::SeedFailed);
+            }
+            if statistics.seeds == 0 && statistics.queued == 0 && !resumed {
+                problems.push(Problem::NoSeeds);
+            } else if statistics.item_count() == 0 && !settings.allow_empty && !resumed {
+                problems.push(Problem::NothingScraped);
+            }
+        }
+        if !settings.max_errors.allows(errors, all) {
+            problems.push(Problem::TooManyErrors);
+        }
+        Self {
+            stop,
+            elapsed,
+            problems,
+            statistics,
+        }
+    }
+
+    /// 0 all is well · 1 ended with problems · 3 stopped with work left · 130 interrupted · 70
+    /// broken.
+    pub fn exit_code(&self) -> u8 {
+        match &self.stop {
+            Stop::Broken(_) => 70,
+            Stop::Interrupted => 130,
+            _ if !self.problems.is_empty() => 1,
+            Stop::Limit(_) => 3,
+            Stop::Finished => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        let check = |message: &str, pattern: &str| assert_eq!(pattern_of(message), pattern);
+        check(
+            "field `price`: can't read \"Call us\" as f64",
+            "field `price`: can't read * as f*",
+        );
+        check("no byte for 20 s", "no byte for * s");
+        check("see http://a.b/c?d=1 (twice)", "see * (twice)");
+        check("an open \" quote, \u{e4}", "an open \" quote, \u{e4}");
+    }
+
+    #[test]
+    fn groups_are_bounded() {
+        let mut map = BTreeMap::<String, u64>::new();
+        for n in 0..2 * MAX_GROUPS {
+            *bounded(&mut map, &n.to_string()) += 1;
+        }
+        assert_eq!(map.len(), MAX_GROUPS + 1);
+        assert_eq!(map["(others)"], MAX_GROUPS as u64);
+    }
+}
