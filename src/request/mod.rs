@@ -8,6 +8,7 @@
 mod builder;
 pub mod charset;
 mod canonical;
+pub mod charset;
 mod fingerprint;
 mod prescan;
 mod response;

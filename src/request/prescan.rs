@@ -58,9 +58,7 @@ pub(super) fn charset_in(content: &[u8]) -> Option<&[u8]> {
         let end = quoted.iter().position(|byte| byte == first)?;
         return quoted.get(..end);
     }
-    let end = value
-        .iter()
-        .position(|byte| is_space(*byte) || *byte == b';');
+    let end = value.iter().position(|byte| is_space(*byte) || *byte == b';');
     value.get(..end.unwrap_or(value.len()))
 }
 
@@ -79,9 +77,7 @@ fn skip_controls(bytes: &[u8]) -> &[u8] {
 
 fn skip(bytes: &[u8], unwanted: fn(u8) -> bool) -> &[u8] {
     let start = bytes.iter().position(|byte| !unwanted(*byte));
-    bytes
-        .get(start.unwrap_or(bytes.len())..)
-        .unwrap_or_default()
+    bytes.get(start.unwrap_or(bytes.len())..).unwrap_or_default()
 }
 
 fn find(bytes: &[u8], word: &[u8]) -> Option<usize> {
@@ -210,14 +206,8 @@ mod tests {
         check_meta("<meta charset=?><meta charset=a>", Some("a"));
         check_meta("<meta charset=a charset=b>", Some("a"));
         check_meta("<meta =x charset=a>", Some("a"));
-        check_meta(
-            "<meta charset=?  content='charset=a' http-equiv=content-type>",
-            None,
-        );
-        check_meta(
-            "<meta content='charset=a' http-equiv=Content-Type>",
-            Some("a"),
-        );
+        check_meta("<meta charset=?  content='charset=a' http-equiv=content-type>", None);
+        check_meta("<meta content='charset=a' http-equiv=Content-Type>", Some("a"));
         check_meta("<meta content='charset=a'>", None);
         check_meta("<!--><meta charset=a>", Some("a"));
         check_meta("<!-- <meta charset=a> --><meta charset=b>", Some("b"));
