@@ -5,6 +5,13 @@
 //! that must hold for every hop. What it must do is end: within the time-outs, within the body limit,
 //! with a [`FetchError`] that says what kind of failure it was.
 
+mod client;
+mod decode;
+mod failure;
+mod http;
+
+pub use self::http::{FetchSetupError, HttpFetch};
+
 use std::future::Future;
 use std::pin::Pin;
 

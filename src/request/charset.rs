@@ -41,10 +41,7 @@ pub fn detect(content_type: Option<&str>, body: &[u8]) -> &'static Encoding {
 /// let (text, encoding) = charset::decode(Some("text/html; charset=latin1"), b"caf\xe9");
 /// assert_eq!((&*text, encoding.name()), ("café", "windows-1252"));
 /// ```
-pub fn decode<'a>(
-    content_type: Option<&str>,
-    body: &'a [u8],
-) -> (Cow<'a, str>, &'static Encoding) {
+pub fn decode<'a>(content_type: Option<&str>, body: &'a [u8]) -> (Cow<'a, str>, &'static Encoding) {
     let (encoding, mark) = sniff(content_type, body);
     let bytes = body.get(mark..).unwrap_or_default();
     let (text, _) = encoding.decode_without_bom_handling(bytes);
@@ -72,7 +69,11 @@ fn known(label: &[u8]) -> Option<&'static Encoding> {
 
 fn said_by_document(content_type: Option<&str>, body: &[u8]) -> Option<&'static Encoding> {
     let head = body.get(..PRESCAN_BYTES).unwrap_or(body);
-    let xml = || prescan::xml_declaration(head).and_then(known).map(ascii_based);
+    let xml = || {
+        prescan::xml_declaration(head)
+            .and_then(known)
+            .map(ascii_based)
+    };
     if let Some(wide) = wide_xml(head) {
         return Some(wide);
     }
@@ -100,7 +101,11 @@ impl Syntax {
             .map(|value| value.trim().to_ascii_lowercase())
             .unwrap_or_default();
         match essence.as_str() {
-            "" | "*/*" | "text/html" | "application/unknown" | "unknown/unknown"
+            ""
+            | "*/*"
+            | "text/html"
+            | "application/unknown"
+            | "unknown/unknown"
             | "application/octet-stream" => Self::Html,
             "text/xml" | "application/xml" => Self::Xml,
             other if other.ends_with("+xml") => Self::Xml,
@@ -167,12 +172,21 @@ mod tests {
     fn check(content_type: Option<&str>, body: &[u8], encoding: &str, text: &str) {
         let (decoded, found) = decode(content_type, body);
         let shown = String::from_utf8_lossy(body);
-        assert_eq!((found.name(), &*decoded), (encoding, text), "{content_type:?} {shown}");
+        assert_eq!(
+            (found.name(), &*decoded),
+            (encoding, text),
+            "{content_type:?} {shown}"
+        );
     }
 
     #[test]
     fn the_mark_wins() {
-        check(Some("text/html; charset=koi8-r"), b"\xef\xbb\xbfa", "UTF-8", "a");
+        check(
+            Some("text/html; charset=koi8-r"),
+            b"\xef\xbb\xbfa",
+            "UTF-8",
+            "a",
+        );
         check(None, b"\xff\xfea\0", "UTF-16LE", "a");
         check(None, b"\xfe\xff\0a", "UTF-16BE", "a");
     }
@@ -181,11 +195,36 @@ mod tests {
     fn then_the_header() {
         let meta = b"<meta charset=utf-8>\xe9";
         let latin = "<meta charset=utf-8>\u{e9}";
-        check(Some("text/html; charset=iso-8859-1"), meta, "windows-1252", latin);
-        check(Some("text/html;Charset = \"latin1\""), meta, "windows-1252", latin);
-        check(Some("text/plain; charset=utf-16le"), b"a\0", "UTF-16LE", "a");
-        check(Some("text/html; charset=nonsense"), meta, "UTF-8", "<meta charset=utf-8>\u{fffd}");
-        check(Some("text/html; charset=hz-gb-2312"), b"~{", "windows-1252", "~{");
+        check(
+            Some("text/html; charset=iso-8859-1"),
+            meta,
+            "windows-1252",
+            latin,
+        );
+        check(
+            Some("text/html;Charset = \"latin1\""),
+            meta,
+            "windows-1252",
+            latin,
+        );
+        check(
+            Some("text/plain; charset=utf-16le"),
+            b"a\0",
+            "UTF-16LE",
+            "a",
+        );
+        check(
+            Some("text/html; charset=nonsense"),
+            meta,
+            "UTF-8",
+            "<meta charset=utf-8>\u{fffd}",
+        );
+        check(
+            Some("text/html; charset=hz-gb-2312"),
+            b"~{",
+            "windows-1252",
+            "~{",
+        );
     }
 
     #[test]
@@ -194,7 +233,12 @@ mod tests {
         let text = "<?xml version='1.0' encoding='iso-8859-2'?><a>\u{105}</a>";
         check(Some("application/rss+xml"), declared, "ISO-8859-2", text);
         check(Some("text/html"), declared, "ISO-8859-2", text);
-        check(None, b"<?xml encoding='utf-16'?>", "UTF-8", "<?xml encoding='utf-16'?>");
+        check(
+            None,
+            b"<?xml encoding='utf-16'?>",
+            "UTF-8",
+            "<?xml encoding='utf-16'?>",
+        );
         check(Some("text/xml"), b"<\0?\0x\0", "UTF-16LE", "<?x");
         check(Some("text/xml"), b"\0<\0?\0x", "UTF-16BE", "<?x");
         let meta = "<meta charset=koi8-r>\u{e9}";

@@ -8,23 +8,10 @@
 pub(super) fn meta<T>(html: &[u8], known: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     let mut scan = Scan { bytes: html, at: 0 };
     loop {
-        let rest = scan.rest_from_tag()?;
-        if rest.starts_with(b"<!--") {
-            // The dashes that open a comment may also close it: `<!-->`.
-            scan.at += 2;
-            scan.skip_past(b"-->")?;
-        } else if is_meta(rest) {
-            scan.at += "<meta".len();
-            if let Some(found) = scan.declared_by_meta(&known)? {
-                return Some(found);
-            }
-        } else if is_tag(rest) {
-            scan.skip_until(|byte| is_space(byte) || byte == b'>')?;
-            while scan.attribute()?.is_some() {}
-        } else if matches!(rest, [_, b'!' | b'/' | b'?', ..]) {
-            scan.skip_past(b">")?;
-        } else {
-            scan.at += 1;
+        match scan.next_tag(&known) {
+            Ok(None) => {}
+            Ok(found) => return found,
+            Err(Ended) => return None,
         }
     }
 }
@@ -58,7 +45,9 @@ pub(super) fn charset_in(content: &[u8]) -> Option<&[u8]> {
         let end = quoted.iter().position(|byte| byte == first)?;
         return quoted.get(..end);
     }
-    let end = value.iter().position(|byte| is_space(*byte) || *byte == b';');
+    let end = value
+        .iter()
+        .position(|byte| is_space(*byte) || *byte == b';');
     value.get(..end.unwrap_or(value.len()))
 }
 
@@ -77,7 +66,9 @@ fn skip_controls(bytes: &[u8]) -> &[u8] {
 
 fn skip(bytes: &[u8], unwanted: fn(u8) -> bool) -> &[u8] {
     let start = bytes.iter().position(|byte| !unwanted(*byte));
-    bytes.get(start.unwrap_or(bytes.len())..).unwrap_or_default()
+    bytes
+        .get(start.unwrap_or(bytes.len())..)
+        .unwrap_or_default()
 }
 
 fn find(bytes: &[u8], word: &[u8]) -> Option<usize> {
@@ -101,89 +92,119 @@ fn is_tag(rest: &[u8]) -> bool {
     }
 }
 
-/// A place in the bytes. `None` from any of its methods: the input ended, and with it the search.
+/// The input ended, and with it the search.
+struct Ended;
+
+/// A place in the bytes.
 struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Scan<'a> {
-    fn byte(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn skip_until(&mut self, wanted: impl Fn(u8) -> bool) -> Option<()> {
-        let rest = self.bytes.get(self.at..)?;
-        self.at += rest.iter().position(|byte| wanted(*byte))?;
-        Some(())
-    }
-
-    fn skip_past(&mut self, word: &[u8]) -> Option<()> {
-        let rest = self.bytes.get(self.at..)?;
-        self.at += find(rest, word)? + word.len();
-        Some(())
-    }
-
-    /// Moves to the next `<`.
-    fn rest_from_tag(&mut self) -> Option<&'a [u8]> {
+    /// Passes the next thing that looks like a tag; what it declares, if it is a `<meta>`.
+    fn next_tag<T>(&mut self, known: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, Ended> {
         self.skip_until(|byte| byte == b'<')?;
-        self.bytes.get(self.at..)
+        let rest = self.bytes.get(self.at..).ok_or(Ended)?;
+        if rest.starts_with(b"<!--") {
+            // The dashes that open a comment may also close it: `<!-->`.
+            self.at += 2;
+            self.skip_past(b"-->")?;
+        } else if is_meta(rest) {
+            self.at += "<meta".len();
+            return self.declared_by_meta(known);
+        } else if is_tag(rest) {
+            self.skip_until(|byte| is_space(byte) || byte == b'>')?;
+            while self.attribute()?.is_some() {}
+        } else if matches!(rest, [_, b'!' | b'/' | b'?', ..]) {
+            self.skip_past(b">")?;
+        } else {
+            self.at += 1;
+        }
+        Ok(None)
     }
 
     /// What the attributes of one `<meta>` declare together.
-    fn declared_by_meta<T>(&mut self, known: impl Fn(&[u8]) -> Option<T>) -> Option<Option<T>> {
-        let mut is_pragma = false;
-        let mut by_content = None;
-        let mut by_charset = None;
-        let mut seen = Vec::new();
+    fn declared_by_meta<T>(
+        &mut self,
+        known: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, Ended> {
+        let mut pragma = None;
+        let mut content = None;
+        let mut charset = None;
         while let Some((name, value)) = self.attribute()? {
-            let name = name.to_ascii_lowercase();
-            match name.as_slice() {
-                _ if seen.contains(&name) => {}
-                b"http-equiv" => is_pragma = value.eq_ignore_ascii_case(b"content-type"),
-                b"content" => by_content = charset_in(value).and_then(&known),
-                b"charset" => by_charset = Some(known(value)),
-                // Only the three above can count twice.
+            let first = match name.to_ascii_lowercase().as_slice() {
+                b"http-equiv" => &mut pragma,
+                b"content" => &mut content,
+                b"charset" => &mut charset,
                 _ => continue,
-            }
-            seen.push(name);
+            };
+            first.get_or_insert(value);
         }
-        // A charset attribute decides even if nobody knows what it names.
-        Some(by_charset.unwrap_or(by_content.filter(|_| is_pragma)))
+        let is_pragma = pragma.is_some_and(|value| value.eq_ignore_ascii_case(b"content-type"));
+        Ok(match (charset, content) {
+            // A charset attribute decides even if nobody knows what it names.
+            (Some(label), _) => known(label),
+            (None, Some(content)) if is_pragma => charset_in(content).and_then(known),
+            _ => None,
+        })
     }
 
-    /// The next attribute of a tag; `Some(None)` at its end.
-    fn attribute(&mut self) -> Option<Option<(&'a [u8], &'a [u8])>> {
+    /// The next attribute of a tag, or none at the tag's end.
+    fn attribute(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>, Ended> {
         self.skip_until(|byte| !is_space(byte) && byte != b'/')?;
         if self.byte()? == b'>' {
-            return Some(None);
+            return Ok(None);
         }
         let start = self.at;
         // A `=` at the very start belongs to the name.
         self.at += 1;
         self.skip_until(|byte| is_space(byte) || matches!(byte, b'/' | b'>' | b'='))?;
-        let name = self.bytes.get(start..self.at)?;
+        let name = self.from(start);
         self.skip_until(|byte| !is_space(byte))?;
         if self.byte()? != b'=' {
-            return Some(Some((name, b"")));
+            return Ok(Some((name, b"")));
         }
         self.at += 1;
         self.skip_until(|byte| !is_space(byte))?;
         let value = self.value()?;
-        Some(Some((name, value)))
+        Ok(Some((name, value)))
     }
 
-    fn value(&mut self) -> Option<&'a [u8]> {
+    fn value(&mut self) -> Result<&'a [u8], Ended> {
         let first = self.byte()?;
-        let start = self.at;
-        if matches!(first, b'"' | b'\'') {
-            self.at += 1;
-            self.skip_until(|byte| byte == first)?;
-            self.at += 1;
-            return self.bytes.get(start + 1..self.at - 1);
+        if !matches!(first, b'"' | b'\'') {
+            let start = self.at;
+            self.skip_until(|byte| is_space(byte) || byte == b'>')?;
+            return Ok(self.from(start));
         }
-        self.skip_until(|byte| is_space(byte) || byte == b'>')?;
-        self.bytes.get(start..self.at)
+        self.at += 1;
+        let start = self.at;
+        self.skip_until(|byte| byte == first)?;
+        let value = self.from(start);
+        self.at += 1;
+        Ok(value)
+    }
+
+    fn byte(&self) -> Result<u8, Ended> {
+        self.bytes.get(self.at).copied().ok_or(Ended)
+    }
+
+    /// What lies between `start` and here.
+    fn from(&self, start: usize) -> &'a [u8] {
+        self.bytes.get(start..self.at).unwrap_or_default()
+    }
+
+    fn skip_until(&mut self, wanted: impl Fn(u8) -> bool) -> Result<(), Ended> {
+        let rest = self.bytes.get(self.at..).ok_or(Ended)?;
+        self.at += rest.iter().position(|byte| wanted(*byte)).ok_or(Ended)?;
+        Ok(())
+    }
+
+    fn skip_past(&mut self, word: &[u8]) -> Result<(), Ended> {
+        let rest = self.bytes.get(self.at..).ok_or(Ended)?;
+        self.at += find(rest, word).ok_or(Ended)? + word.len();
+        Ok(())
     }
 }
 
@@ -206,8 +227,14 @@ mod tests {
         check_meta("<meta charset=?><meta charset=a>", Some("a"));
         check_meta("<meta charset=a charset=b>", Some("a"));
         check_meta("<meta =x charset=a>", Some("a"));
-        check_meta("<meta charset=?  content='charset=a' http-equiv=content-type>", None);
-        check_meta("<meta content='charset=a' http-equiv=Content-Type>", Some("a"));
+        check_meta(
+            "<meta charset=?  content='charset=a' http-equiv=content-type>",
+            None,
+        );
+        check_meta(
+            "<meta content='charset=a' http-equiv=Content-Type>",
+            Some("a"),
+        );
         check_meta("<meta content='charset=a'>", None);
         check_meta("<!--><meta charset=a>", Some("a"));
         check_meta("<!-- <meta charset=a> --><meta charset=b>", Some("b"));

@@ -1,3 +1,5 @@
 //! Tests.
 
 mod charset_data;
+mod fetch;
+mod raw;

@@ -1,0 +1,64 @@
+//! The reqwest clients: what they must do, and all that they must not.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, header};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::FetchSetupError;
+use crate::settings::Settings;
+
+/// Long enough for a polite pace on one host, short enough that a crawl of many hosts does not fill
+/// the table of open files.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+const MAX_HTTP2_HEADER_BYTES: u32 = 64 * 1024;
+
+const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+const ACCEPT_ENCODING: &str = "gzip, br, zstd, deflate";
+
+/// A client that makes exchanges and decides nothing: redirects, retries, cookies, decoding and the
+/// total time are the caller's.
+pub(super) fn builder(settings: &Settings) -> Result<ClientBuilder, FetchSetupError> {
+    Ok(Client::builder()
+        .tls_backend_preconfigured(tls()?)
+        .default_headers(default_headers(settings)?)
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(settings.connect_timeout)
+        .pool_max_idle_per_host(settings.concurrency_per_host)
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .tcp_nodelay(true)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http2_max_header_list_size(MAX_HTTP2_HEADER_BYTES))
+}
+
+/// The provider is named here, so that no global one needs to be installed, nor can be in the way.
+fn tls() -> Result<ClientConfig, FetchSetupError> {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| FetchSetupError::Tls(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn default_headers(settings: &Settings) -> Result<HeaderMap, FetchSetupError> {
+    let user_agent = HeaderValue::from_str(&settings.user_agent)
+        .map_err(|_| FetchSetupError::UserAgent(settings.user_agent.clone()))?;
+    Ok(HeaderMap::from_iter([
+        (header::USER_AGENT, user_agent),
+        (header::ACCEPT, HeaderValue::from_static(ACCEPT)),
+        (
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static(ACCEPT_ENCODING),
+        ),
+    ]))
+}

@@ -1,0 +1,172 @@
+//! Undoing Content-Encoding while the body arrives, within bounds.
+//!
+//! A body that was encoded more than once passes a chain of [`Layer`]s, each with one codec and one
+//! small buffer. What leaves any layer is counted, so a bomb ends at the limit whatever it is wrapped
+//! in, and nothing is ever held but the codecs' windows (32 KiB for gzip and deflate, at most 8 MiB
+//! for zstd and 16 MiB for br) and the result.
+
+mod codec;
+mod gzip;
+
+use std::fmt::Write;
+
+use http::{HeaderMap, header};
+
+use super::failure::bytes_as_text;
+use super::{FailureKind, FetchError};
+use codec::{Codec, Step};
+
+/// The longest chain of encodings.
+const MAX_LAYERS: usize = 5;
+/// What a codec writes at once.
+const BUFFER_BYTES: usize = 16 * 1024;
+/// A declared length is believed up to here, before any of it has arrived.
+const MAX_RESERVED_BYTES: usize = 256 * 1024;
+
+/// Turns the bytes on the wire into the body, piece by piece.
+pub(super) struct Decoder {
+    /// The outermost encoding comes first.
+    layers: Vec<Layer>,
+    body: Vec<u8>,
+    limit: usize,
+}
+
+impl Decoder {
+    /// For an answer with these headers, whose body may have up to `limit` bytes.
+    pub(super) fn new(headers: &HeaderMap, limit: usize) -> Result<Self, FetchError> {
+        let mut layers = Vec::new();
+        for name in encodings(headers) {
+            let codec = codec::named(&name).ok_or_else(|| unknown(&name))?;
+            layers.push(Layer::new(codec));
+        }
+        if layers.len() > MAX_LAYERS {
+            let message = format!("{} content encodings, one in another", layers.len());
+            return Err(FetchError::new(FailureKind::Encoding, message));
+        }
+        // The last one named was applied last.
+        layers.reverse();
+        Ok(Self {
+            layers,
+            body: Vec::new(),
+            limit,
+        })
+    }
+
+    /// Makes room for a body of `declared` bytes on the wire.
+    pub(super) fn reserve(&mut self, declared: u64) {
+        let declared = usize::try_from(declared).unwrap_or(usize::MAX);
+        self.body
+            .reserve_exact(declared.min(self.limit).min(MAX_RESERVED_BYTES));
+    }
+
+    /// Takes the next bytes from the wire.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
+        push(&mut self.layers, bytes, &mut self.body, self.limit)
+    }
+
+    /// The whole body, once nothing more comes.
+    pub(super) fn finish(self) -> Result<Vec<u8>, FetchError> {
+        let cut = self.layers.iter().find(|layer| !layer.is_whole());
+        match cut {
+            Some(layer) => Err(FetchError::new(
+                FailureKind::Encoding,
+                format!("truncated {} body", layer.codec.name()),
+            )),
+            None => Ok(self.body),
+        }
+    }
+}
+
+/// The encodings in the order they were applied, `identity` left out.
+fn encodings(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .into_iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(|name| String::from_utf8_lossy(name.trim_ascii()).to_ascii_lowercase())
+        .filter(|name| !name.is_empty() && name != "identity")
+        .collect()
+}
+
+fn unknown(name: &str) -> FetchError {
+    let mut message = String::from("unknown content encoding `");
+    for shown in name.chars().take(40) {
+        // Writing to a String can't fail.
+        let _ = write!(message, "{}", shown.escape_debug());
+    }
+    message.push('`');
+    FetchError::new(FailureKind::Encoding, message)
+}
+
+pub(super) fn too_large(limit: usize) -> FetchError {
+    let message = format!("body over {}", bytes_as_text(limit));
+    FetchError::new(FailureKind::TooLarge, message)
+}
+
+/// One encoding: what comes in is decoded and pushed on.
+struct Layer {
+    codec: Codec,
+    buffer: Box<[u8]>,
+    written: usize,
+    is_fed: bool,
+}
+
+impl Layer {
+    fn new(codec: Codec) -> Self {
+        Self {
+            codec,
+            buffer: vec![0; BUFFER_BYTES].into(),
+            written: 0,
+            is_fed: false,
+        }
+    }
+
+    /// Whether nothing is missing. Servers send no bytes at all under an encoding, with redirects
+    /// for one.
+    fn is_whole(&self) -> bool {
+        !self.is_fed || self.codec.is_complete()
+    }
+}
+
+fn push(
+    layers: &mut [Layer],
+    mut bytes: &[u8],
+    body: &mut Vec<u8>,
+    limit: usize,
+) -> Result<(), FetchError> {
+    let Some((layer, inner)) = layers.split_first_mut() else {
+        if bytes.len() > limit - body.len() {
+            return Err(too_large(limit));
+        }
+        body.extend_from_slice(bytes);
+        return Ok(());
+    };
+    layer.is_fed |= !bytes.is_empty();
+    loop {
+        let Step { read, wrote } = layer
+            .codec
+            .step(bytes, &mut layer.buffer)
+            .map_err(|error| {
+                let message = format!("broken {} body", layer.codec.name());
+                FetchError {
+                    kind: FailureKind::Encoding,
+                    message,
+                    source: error.source,
+                }
+            })?;
+        bytes = bytes.get(read..).unwrap_or_default();
+        layer.written += wrote;
+        if layer.written > limit {
+            return Err(too_large(limit));
+        }
+        let decoded = layer.buffer.get(..wrote).unwrap_or_default();
+        push(inner, decoded, body, limit)?;
+        // A full buffer may hide more; otherwise a step without progress has eaten all it can.
+        if wrote < layer.buffer.len() && (bytes.is_empty() || read == 0 && wrote == 0) {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

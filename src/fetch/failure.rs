@@ -1,0 +1,193 @@
+//! What a failed exchange was, in our own words.
+//!
+//! reqwest wraps what happened four or five levels deep, and its texts hold the URL. So the chain of
+//! causes is searched for the types that tell: the guard's refusal, I/O errors, TLS errors, hyper's.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use rustls::CertificateError;
+
+use super::{FailureKind, FetchError};
+
+/// `16 MiB`, `1.5 KiB` is not written: what does not divide is in bytes.
+pub(super) fn bytes_as_text(bytes: usize) -> String {
+    const UNITS: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    UNITS
+        .into_iter()
+        .find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit))
+        .map_or_else(
+            || format!("{bytes} bytes"),
+            |(name, unit)| format!("{} {name}", bytes / unit),
+        )
+}
+
+/// `20 s`, `100 ms`.
+pub(super) fn time_as_text(time: Duration) -> String {
+    let millis = time.as_millis();
+    if millis.is_multiple_of(1000) {
+        format!("{} s", millis / 1000)
+    } else {
+        format!("{millis} ms")
+    }
+}
+
+/// Says what `error` was; `connect_timeout` is for the sentence alone.
+pub(super) fn explain(error: reqwest::Error, connect_timeout: Duration) -> FetchError {
+    let (kind, message) = classify(&error, connect_timeout);
+    FetchError {
+        kind,
+        message,
+        source: Some(Box::new(error.without_url())),
+    }
+}
+
+type Verdict = (FailureKind, String);
+
+fn classify(error: &reqwest::Error, connect_timeout: Duration) -> Verdict {
+    let connecting = error.is_connect();
+    let by_cause = || causes(error).find_map(|cause| judge(cause, connecting));
+    if error.is_builder() {
+        return (FailureKind::Other, "the URL can't be requested".into());
+    }
+    if connecting && error.is_timeout() {
+        let limit = time_as_text(connect_timeout);
+        return (FailureKind::Timeout, format!("no connection in {limit}"));
+    }
+    if error.is_dns() {
+        return (FailureKind::Dns, "no such host".into());
+    }
+    by_cause().unwrap_or_else(|| match connecting {
+        true => (FailureKind::Connect, "can't connect".into()),
+        false => (FailureKind::Other, "the exchange failed".into()),
+    })
+}
+
+/// The error and what is inside of it, outermost first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| inside(*error))
+}
+
+/// An I/O error's `source` skips the error that it wraps.
+fn inside<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
+}
+
+fn judge(cause: &(dyn Error + 'static), connecting: bool) -> Option<Verdict> {
+    if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+        return Some((FailureKind::Tls, tls(error)));
+    }
+    if let Some(error) = cause.downcast_ref::<io::Error>() {
+        return if connecting {
+            connect(error)
+        } else {
+            transfer(error)
+        };
+    }
+    cause.downcast_ref::<hyper::Error>().and_then(http)
+}
+
+fn tls(error: &rustls::Error) -> String {
+    let reason = match error {
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the certificate has expired"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "the certificate is not valid yet"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "the certificate is for another host"
+            }
+            CertificateError::UnknownIssuer => "the certificate's issuer is unknown",
+            CertificateError::Revoked => "the certificate was revoked",
+            _ => "the certificate is not valid",
+        },
+        rustls::Error::AlertReceived(alert) => return format!("TLS: the server says {alert:?}"),
+        rustls::Error::InvalidMessage(_) | rustls::Error::InappropriateMessage { .. } => {
+            "the server does not speak TLS"
+        }
+        rustls::Error::PeerIncompatible(_) => "no TLS version or cipher in common",
+        _ => "the TLS handshake failed",
+    };
+    format!("TLS: {reason}")
+}
+
+/// While connecting. `None`: look deeper.
+fn connect(error: &io::Error) -> Option<Verdict> {
+    let connect = |message: &str| Some((FailureKind::Connect, message.to_owned()));
+    match error.kind() {
+        ErrorKind::ConnectionRefused => connect("connection refused"),
+        ErrorKind::HostUnreachable => connect("host unreachable"),
+        ErrorKind::NetworkUnreachable => connect("network unreachable"),
+        ErrorKind::AddrNotAvailable => connect("no local address left"),
+        ErrorKind::PermissionDenied => connect("the connection is forbidden here"),
+        ErrorKind::UnexpectedEof => Some((
+            FailureKind::Tls,
+            "TLS: the server hung up in the handshake".to_owned(),
+        )),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+            Some((FailureKind::Reset, "connection reset".to_owned()))
+        }
+        _ if error.get_ref().is_some() => None,
+        _ => Some((FailureKind::Connect, error.kind().to_string())),
+    }
+}
+
+/// Once connected: hyper gives a body's faults as I/O errors too.
+fn transfer(error: &io::Error) -> Option<Verdict> {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => Some(cut()),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+            Some((FailureKind::Reset, "connection reset".to_owned()))
+        }
+        ErrorKind::TimedOut => Some((FailureKind::Timeout, "the connection timed out".to_owned())),
+        // What the chunk decoder finds, unless it wraps something better known.
+        ErrorKind::InvalidInput | ErrorKind::InvalidData
+            if !error
+                .get_ref()
+                .is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>) =>
+        {
+            Some((
+                FailureKind::Protocol,
+                "broken chunks in the body".to_owned(),
+            ))
+        }
+        _ if error.get_ref().is_some() => None,
+        _ => Some((FailureKind::Reset, error.kind().to_string())),
+    }
+}
+
+fn cut() -> Verdict {
+    (
+        FailureKind::Reset,
+        "connection closed before the answer was whole".to_owned(),
+    )
+}
+
+fn http(error: &hyper::Error) -> Option<Verdict> {
+    if error.is_parse_too_large() {
+        Some((FailureKind::TooLarge, "header over the limit".to_owned()))
+    } else if error.is_parse() {
+        let detail = format!("the answer is not HTTP ({error})");
+        Some((FailureKind::Protocol, detail))
+    } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        Some(cut())
+    } else if error.is_user() {
+        Some((
+            FailureKind::Other,
+            "the request contradicts itself".to_owned(),
+        ))
+    } else if error.source().is_none() {
+        Some((FailureKind::Protocol, error.to_string()))
+    } else {
+        None
+    }
+}

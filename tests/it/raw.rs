@@ -1,0 +1,113 @@
+//! A server that says exactly what it is told to, byte by byte.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// One thing that a connection does.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// Reads a request, with as much body as its Content-Length says.
+    Read,
+    /// Writes bytes.
+    Send(Vec<u8>),
+    /// Writes these bytes for ever, or until nobody reads.
+    Flood(Vec<u8>),
+    /// Says nothing more, but stays.
+    Hang,
+    /// Breaks the connection with a reset; without it, it is closed at the end.
+    Reset,
+}
+
+/// Plays one script per connection, until it is dropped.
+pub(crate) struct Server {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<String>>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Reads a request and answers it with `answer`, then closes.
+    pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        Self::playing(vec![Act::Read, Act::Send(answer.into())]).await
+    }
+
+    pub(crate) async fn playing(script: Vec<Act>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(play(stream, script.clone(), Arc::clone(&seen)));
+            }
+        });
+        Self {
+            address,
+            requests,
+            _tasks: tasks,
+        }
+    }
+
+    /// The server's URL with `path`.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The requests that were read, heads in lower case and bodies as they are.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+async fn play(mut stream: TcpStream, script: Vec<Act>, seen: Arc<Mutex<Vec<String>>>) {
+    for act in script {
+        let outcome = match act {
+            Act::Read => read(&mut stream).await.map(|request| {
+                seen.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(request);
+            }),
+            Act::Send(bytes) => stream.write_all(&bytes).await,
+            Act::Flood(bytes) => loop {
+                if let Err(error) = stream.write_all(&bytes).await {
+                    break Err(error);
+                }
+            },
+            Act::Hang => std::future::pending().await,
+            Act::Reset => stream.set_zero_linger(),
+        };
+        if outcome.is_err() {
+            return;
+        }
+    }
+}
+
+/// A request, its head in lower case.
+async fn read(stream: &mut TcpStream) -> std::io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head).to_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    Ok(head + &String::from_utf8_lossy(&body))
+}
