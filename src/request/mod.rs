@@ -8,7 +8,6 @@
 mod builder;
 pub mod charset;
 mod canonical;
-pub mod charset;
 mod fingerprint;
 mod prescan;
 mod response;
