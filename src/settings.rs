@@ -7,9 +7,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod error;
+mod file;
 mod human;
+mod layers;
+mod table;
 
+pub use error::{Origin, Place, SettingsError};
+pub use file::{FileKind, SettingsFile};
 pub use human::{parse_bytes, parse_duration, parse_rate};
+pub use layers::{Layer, Origins};
+pub use table::{SETTINGS, Setting, closest, setting_named};
 
 /// What a crawl may do, and how fast.
 ///
@@ -105,11 +113,11 @@ impl Default for Settings {
             concurrency_per_host: 8,
             delay: None,
             jitter: 0.25,
-            max_crawl_delay: Duration::from_secs(60),
-            max_retry_after: Duration::from_secs(600),
+            max_crawl_delay: Duration::from_mins(1),
+            max_retry_after: Duration::from_mins(10),
             retries: 3,
             retry_delay: Duration::from_secs(1),
-            max_retry_delay: Duration::from_secs(120),
+            max_retry_delay: Duration::from_mins(2),
             max_depth: None,
             max_pages: None,
             max_time: None,
@@ -121,8 +129,8 @@ impl Default for Settings {
             max_redirects: 10,
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(20),
-            timeout: Duration::from_secs(60),
-            step_timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
+            step_timeout: Duration::from_mins(1),
             stop_timeout: Duration::from_secs(10),
             cookies: true,
             step_threads: None,

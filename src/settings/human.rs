@@ -138,6 +138,7 @@ pub(super) mod duration {
 pub(super) mod optional_duration {
     use super::{Deserialize, Duration, Scalar, format_duration, parse_duration};
 
+    #[expect(clippy::ref_option, reason = "serde's signature")]
     pub(in crate::settings) fn serialize<S: serde::Serializer>(
         duration: &Option<Duration>,
         serializer: S,

@@ -1,0 +1,371 @@
+//! Layers of settings: what was typed where, and which of it counts.
+//!
+//! Every layer is checked by itself, value by value, so that an error names the place where the
+//! wrong value stands even if a higher layer hides it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use toml::de::DeTable;
+use toml::{Table, Value};
+
+use super::Settings;
+use super::error::{Origin, Place, SettingsError};
+use super::table::{SETTINGS, Setting, closest, setting_named};
+
+/// The value that takes back what lower layers said.
+const RESET: &str = "default";
+
+/// The settings of one origin, each known and fitting.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layer {
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    name: &'static str,
+    /// `None` takes back what lower layers said.
+    value: Option<Value>,
+    place: Place,
+}
+
+impl Layer {
+    /// A spider's own settings, written as TOML.
+    ///
+    /// # Errors
+    /// The first setting that is unknown or does not fit.
+    pub fn spider(toml: &str) -> Result<Self, SettingsError> {
+        let origin = Origin::Spider;
+        let table = DeTable::parse(toml).map_err(|error| syntax(&origin, toml, &error))?;
+        Self::from_table(table.get_ref(), toml, &origin)
+    }
+
+    /// Settings typed as text, each with its own origin: flags and environment variables.
+    ///
+    /// # Errors
+    /// The first setting that is unknown or does not fit.
+    pub fn from_texts<'a>(
+        texts: impl IntoIterator<Item = (&'a str, &'a str, Origin)>,
+    ) -> Result<Self, SettingsError> {
+        let entries = texts
+            .into_iter()
+            .map(|(name, text, origin)| entry_from_text(name, text, Place::of(origin)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { entries })
+    }
+
+    /// The variables `NEPHILA_CONCURRENCY=4` and so on. `others` are variables of this prefix that
+    /// are no settings.
+    ///
+    /// # Errors
+    /// A `NEPHILA_*` variable that means nothing, or a value that does not fit.
+    pub fn from_env(
+        variables: impl IntoIterator<Item = (String, String)>,
+        others: &[&str],
+    ) -> Result<Self, SettingsError> {
+        let mut entries = Vec::new();
+        for (variable, text) in variables {
+            let Some(name) = variable.strip_prefix("NEPHILA_") else {
+                continue;
+            };
+            if others.contains(&variable.as_str()) {
+                continue;
+            }
+            let name = name.to_ascii_lowercase();
+            if setting_named(&name).is_none() {
+                return Err(unknown_variable(variable, &name, others));
+            }
+            let place = Place::of(Origin::Env(variable));
+            entries.push(entry_from_text(&name, &text, place)?);
+        }
+        Ok(Self { entries })
+    }
+
+    pub(super) fn from_table(
+        table: &DeTable<'_>,
+        text: &str,
+        origin: &Origin,
+    ) -> Result<Self, SettingsError> {
+        let mut entries = Vec::with_capacity(table.len());
+        for (key, value) in table {
+            let place = Place::at(origin, text, key.span().start);
+            let setting = known(key.get_ref(), &place)?;
+            let value = Value::deserialize(value.clone().into_deserializer())
+                .map_err(|error| syntax(origin, text, &error))?;
+            let value = match value {
+                Value::String(text) if text == RESET => None,
+                value if fits(setting, &value) => Some(value),
+                value => return Err(unfit(setting, &value, place)),
+            };
+            entries.push(Entry {
+                name: setting.name,
+                value,
+                place,
+            });
+        }
+        entries.sort_by_key(|entry| entry.place.position);
+        Ok(Self { entries })
+    }
+}
+
+pub(super) fn syntax(origin: &Origin, text: &str, error: &toml::de::Error) -> SettingsError {
+    let offset = error.span().map_or(0, |span| span.start);
+    SettingsError::Syntax {
+        place: Box::new(Place::at(origin, text, offset)),
+        reason: error.message().replace('\n', ", "),
+    }
+}
+
+fn unknown_variable(variable: String, name: &str, others: &[&str]) -> SettingsError {
+    let settings = SETTINGS.iter().map(|setting| setting.name.to_owned());
+    let others = others
+        .iter()
+        .filter_map(|other| other.strip_prefix("NEPHILA_"))
+        .map(str::to_ascii_lowercase);
+    let names: Vec<String> = settings.chain(others).collect();
+    let similar = closest(name, names.iter().map(String::as_str));
+    SettingsError::Variable {
+        name: variable,
+        similar: similar.map(|name| format!("NEPHILA_{}", name.to_ascii_uppercase())),
+    }
+}
+
+fn known(name: &str, place: &Place) -> Result<&'static Setting, SettingsError> {
+    setting_named(name).ok_or_else(|| SettingsError::Unknown {
+        name: name.to_owned(),
+        place: Box::new(place.clone()),
+        similar: closest(name, SETTINGS.iter().map(|setting| setting.name)).map(str::to_owned),
+    })
+}
+
+fn unfit(setting: &Setting, value: &Value, place: Place) -> SettingsError {
+    SettingsError::Value {
+        name: setting.name.to_owned(),
+        value: value.to_string(),
+        place: Box::new(place),
+        expects: setting.expects,
+    }
+}
+
+/// Typed text is whatever fits of: a TOML value, plain text, a list separated by commas.
+fn entry_from_text(name: &str, text: &str, place: Place) -> Result<Entry, SettingsError> {
+    let setting = known(name, &place)?;
+    let plain = Value::String(text.to_owned());
+    let toml = format!("value = {text}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut table| table.remove("value"));
+    let list = text
+        .split(',')
+        .map(|part| Value::String(part.trim().to_owned()))
+        .collect();
+    let value = if text == RESET {
+        None
+    } else {
+        let mut candidates = toml.into_iter().chain([plain.clone(), Value::Array(list)]);
+        match candidates.find(|value| fits(setting, value)) {
+            None => return Err(unfit(setting, &plain, place)),
+            value => value,
+        }
+    };
+    Ok(Entry {
+        name: setting.name,
+        value,
+        place,
+    })
+}
+
+/// Whether the value has the setting's type and range.
+fn fits(setting: &Setting, value: &Value) -> bool {
+    let table = Table::from_iter([(setting.name.to_owned(), value.clone())]);
+    Settings::deserialize(table).is_ok_and(|settings| settings.out_of_range().is_none())
+}
+
+/// Where each setting's value came from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Origins(BTreeMap<&'static str, Place>);
+
+impl Origins {
+    /// Where the value of the setting called `name` came from.
+    pub fn of(&self, name: &str) -> Place {
+        let place = self.0.get(name).cloned();
+        place.unwrap_or_else(|| Place::of(Origin::Default))
+    }
+}
+
+impl Settings {
+    /// Merges layers key by key, later ones winning, over the defaults.
+    ///
+    /// # Errors
+    /// None that a checked layer can cause, unless settings contradict each other.
+    pub fn from_layers<'a>(
+        layers: impl IntoIterator<Item = &'a Layer>,
+    ) -> Result<(Self, Origins), SettingsError> {
+        let mut table = Table::new();
+        let mut places = BTreeMap::new();
+        for entry in layers.into_iter().flat_map(|layer| &layer.entries) {
+            match &entry.value {
+                Some(value) => table.insert(entry.name.to_owned(), value.clone()),
+                None => table.remove(entry.name),
+            };
+            places.insert(entry.name, entry.place.clone());
+        }
+        let settings = Self::deserialize(table).map_err(|error| SettingsError::Syntax {
+            place: Box::new(Place::of(Origin::Default)),
+            reason: error.message().to_owned(),
+        })?;
+        Ok((settings, Origins(places)))
+    }
+
+    /// A spider's own settings (TOML) over the defaults: what a crawl uses that is not started by
+    /// the command line.
+    ///
+    /// ```
+    /// use nephila::settings::Settings;
+    ///
+    /// let settings = Settings::for_spider("delay = '2s'\nmax_depth = 3")?;
+    /// assert_eq!(settings.max_depth, Some(3));
+    /// let error = Settings::for_spider("max_dept = 3").unwrap_err();
+    /// assert!(error.to_string().ends_with("did you mean `max_depth`?"));
+    /// # Ok::<(), nephila::settings::SettingsError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first setting that is unknown or does not fit.
+    pub fn for_spider(toml: &str) -> Result<Self, SettingsError> {
+        let layer = Layer::spider(toml)?;
+        Self::from_layers([&layer]).map(|(settings, _)| settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn error_of<T: std::fmt::Debug>(outcome: Result<T, SettingsError>) -> String {
+        outcome.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_table_is_the_struct() {
+        let json = serde_json::to_value(Settings::default()).unwrap();
+        let fields: Vec<&str> = json
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+        assert_eq!(fields, names);
+    }
+
+    #[test]
+    fn the_defaults_are_in_range() {
+        assert_eq!(Settings::default().out_of_range(), None);
+        assert_eq!(Settings::for_spider(""), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn later_layers_win_and_are_named() {
+        let spider = Layer::spider("concurrency = 4\ndelay = '2s'\nmax_depth = 3").unwrap();
+        let env = Layer::from_env(
+            [
+                ("NEPHILA_CONCURRENCY".to_owned(), "5".to_owned()),
+                ("NEPHILA_LOG".to_owned(), "debug".to_owned()),
+                ("HOME".to_owned(), "/".to_owned()),
+            ],
+            &["NEPHILA_LOG"],
+        )
+        .unwrap();
+        let flag = Origin::Flag("-s max_depth=default".to_owned());
+        let flags = Layer::from_texts([("max_depth", "default", flag.clone())]).unwrap();
+        let (settings, origins) = Settings::from_layers([&spider, &env, &flags]).unwrap();
+        assert_eq!(settings.concurrency, 5);
+        assert_eq!(settings.delay, Some(Duration::from_secs(2)));
+        assert_eq!(settings.max_depth, None);
+        let env = Origin::Env("NEPHILA_CONCURRENCY".to_owned());
+        assert_eq!(origins.of("concurrency").origin, env);
+        assert_eq!(origins.of("delay").origin, Origin::Spider);
+        assert_eq!(origins.of("max_depth").origin, flag);
+        assert_eq!(origins.of("retries").origin, Origin::Default);
+    }
+
+    #[test]
+    fn typed_text_finds_its_type() {
+        let check = |name, text, wanted: &str| {
+            let layer = Layer::from_texts([(name, text, Origin::Flag(String::new()))]);
+            let (settings, _) = Settings::from_layers([&layer.unwrap()]).unwrap();
+            let json = serde_json::to_value(settings).unwrap();
+            assert_eq!(json[name].to_string(), wanted, "{name}={text}");
+        };
+        check("concurrency", "7", "7");
+        check("user_agent", "7", "\"7\"");
+        check(
+            "hosts",
+            "a.example, b.example",
+            r#"["a.example","b.example"]"#,
+        );
+        check("hosts", r#"["*"]"#, r#"["*"]"#);
+        check("max_errors", "1%", "\"1%\"");
+        check("max_errors", "5", "5");
+        check("delay", "0", "\"0s\"");
+        check("delay", "250ms", "\"250ms\"");
+        check("robots", "ignore", "\"ignore\"");
+        check("cookies", "false", "false");
+    }
+
+    #[test]
+    fn what_does_not_fit() {
+        let check = |name, text, message: &str| {
+            let flag = Origin::Flag(format!("-s {name}={text}"));
+            let outcome = Layer::from_texts([(name, text, flag)]);
+            assert_eq!(error_of(outcome), message);
+        };
+        check(
+            "concurency",
+            "4",
+            "unknown setting `concurency` in `-s concurency=4`; did you mean `concurrency`?",
+        );
+        check(
+            "concurrency",
+            "0",
+            "setting `concurrency` in `-s concurrency=0` is \"0\"; it takes a whole number, 1 to 10000",
+        );
+        check(
+            "delay",
+            "soon",
+            "setting `delay` in `-s delay=soon` is \"soon\"; it takes a duration like 500ms, 2s, \
+             10m or 6h",
+        );
+        for (name, text) in [
+            ("jitter", "nan"),
+            ("user_agent", "a\nb"),
+            ("user_agent", ""),
+            ("max_pages", "0"),
+            ("max_pages", "-1"),
+            ("max_depth", "70000"),
+            ("robots", "maybe"),
+            ("max_errors", "101%"),
+        ] {
+            let outcome = Layer::from_texts([(name, text, Origin::Spider)]);
+            assert!(outcome.is_err(), "{name}={text}");
+        }
+    }
+
+    #[test]
+    fn unknown_variables() {
+        let variable = |name: &str| [(name.to_owned(), "4".to_owned())];
+        assert_eq!(
+            error_of(Layer::from_env(variable("NEPHILA_CONCURENCY"), &[])),
+            "unknown environment variable `NEPHILA_CONCURENCY`; did you mean `NEPHILA_CONCURRENCY`?"
+        );
+        assert_eq!(
+            error_of(Layer::from_env(variable("NEPHILA_LOGS"), &["NEPHILA_LOG"])),
+            "unknown environment variable `NEPHILA_LOGS`; did you mean `NEPHILA_LOG`?"
+        );
+    }
+}

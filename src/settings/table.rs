@@ -1,0 +1,143 @@
+//! The settings by name: what each expects, for messages and `nephila config`.
+
+use super::Settings;
+
+/// A setting as it is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its key.
+    pub name: &'static str,
+    /// What it takes, as a noun phrase.
+    pub expects: &'static str,
+}
+
+const fn setting(name: &'static str, expects: &'static str) -> Setting {
+    Setting { name, expects }
+}
+
+const DURATION: &str = "a duration like 500ms, 2s, 10m or 6h";
+const SWITCH: &str = "true or false";
+
+/// All of them, in the order of [`Settings`](super::Settings).
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "user_agent",
+        "a name, best with an address: \"mybot/1.0 (+https://my.example)\"",
+    ),
+    setting("robots", "obey or ignore"),
+    setting(
+        "hosts",
+        "a list of hosts: [\"shop.example\", \"*.shop.example\"]",
+    ),
+    setting("concurrency", "a whole number, 1 to 10000"),
+    setting("concurrency_per_host", "a whole number, 1 to 1000"),
+    setting("delay", DURATION),
+    setting("jitter", "a number, 0 to 1"),
+    setting("max_crawl_delay", DURATION),
+    setting("max_retry_after", DURATION),
+    setting("retries", "a whole number, 0 to 100"),
+    setting("retry_delay", DURATION),
+    setting("max_retry_delay", DURATION),
+    setting("max_depth", "a whole number, 0 to 65535"),
+    setting("max_pages", "a whole number, at least 1"),
+    setting("max_time", DURATION),
+    setting("max_errors", "a number of pages, or a share like \"1%\""),
+    setting("allow_empty", SWITCH),
+    setting("max_url_bytes", "a whole number, 64 to 1000000"),
+    setting("max_links", "a whole number, at least 1"),
+    setting("max_body", "a size of at least 1 KB, like \"16 MiB\""),
+    setting("max_redirects", "a whole number, 0 to 255"),
+    setting("connect_timeout", DURATION),
+    setting("idle_timeout", DURATION),
+    setting("timeout", DURATION),
+    setting("step_timeout", DURATION),
+    setting("stop_timeout", DURATION),
+    setting("cookies", SWITCH),
+    setting("step_threads", "a whole number, 1 to 1000"),
+    setting("commit_pages", "a whole number, 1 to 1000"),
+    setting("commit_delay", DURATION),
+];
+
+/// The setting called `name`.
+pub fn setting_named(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+/// The known name that was probably meant, if one is near enough.
+pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (name.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .filter(|(distance, known)| *distance <= limit || is_part(name, known))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+/// `delay` for `download_delay`: one is the other with a word more.
+fn is_part(name: &str, known: &str) -> bool {
+    let (short, long) = if name.len() < known.len() {
+        (name, known)
+    } else {
+        (known, name)
+    };
+    short.len() >= 4 && long.split(['_', '-']).any(|word| word == short)
+}
+
+impl Settings {
+    /// The first setting that is out of its range, by name.
+    pub fn out_of_range(&self) -> Option<&'static str> {
+        let ranges = [
+            ("user_agent", is_header(&self.user_agent)),
+            ("concurrency", (1..=10_000).contains(&self.concurrency)),
+            (
+                "concurrency_per_host",
+                (1..=1_000).contains(&self.concurrency_per_host),
+            ),
+            ("jitter", (0.0..=1.0).contains(&self.jitter)),
+            ("retries", self.retries <= 100),
+            ("max_pages", self.max_pages != Some(0)),
+            (
+                "max_url_bytes",
+                (64..=1_000_000).contains(&self.max_url_bytes),
+            ),
+            ("max_links", self.max_links >= 1),
+            ("max_body", self.max_body >= 1_000),
+            (
+                "step_threads",
+                self.step_threads
+                    .is_none_or(|threads| (1..=1_000).contains(&threads)),
+            ),
+            ("commit_pages", (1..=1_000).contains(&self.commit_pages)),
+            ("connect_timeout", !self.connect_timeout.is_zero()),
+            ("idle_timeout", !self.idle_timeout.is_zero()),
+            ("timeout", !self.timeout.is_zero()),
+            ("step_timeout", !self.step_timeout.is_zero()),
+        ];
+        ranges.iter().find(|(_, fits)| !fits).map(|(name, _)| *name)
+    }
+}
+
+/// What may stand in the User-Agent header.
+fn is_header(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().all(|c| c == ' ' || c.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names() {
+        let check = |name, expected| {
+            let names = SETTINGS.iter().map(|setting| setting.name);
+            assert_eq!(closest(name, names), expected, "{name}");
+        };
+        check("concurency", Some("concurrency"));
+        check("downlod_delay", Some("delay"));
+        check("max_page", Some("max_pages"));
+        check("cookie", Some("cookies"));
+        check("colour", None);
+        check("x", None);
+    }
+}
