@@ -9,6 +9,7 @@ pub mod settings;
 pub mod page;
 pub mod spider;
 pub mod fetch;
+pub mod frontier;
 pub mod store;
 pub mod engine;
 

@@ -1,0 +1,112 @@
+//! One leased host: the window of its queue, its slots and its pace.
+
+use std::collections::{HashSet, VecDeque};
+
+use tokio::time::Instant;
+
+use super::pace::{Hands, Pace};
+use crate::store::{Host, Taken, Ticket};
+
+#[derive(Debug)]
+pub(super) struct HostQueue {
+    pub(super) host: Host,
+    pub(super) pace: Pace,
+    /// Whether requests may go out: robots.txt is known.
+    pub(super) open: bool,
+    pub(super) fetching: usize,
+    pub(super) in_hand: HashSet<i64>,
+    /// Whether the store may have requests beyond the window.
+    pub(super) more: bool,
+    /// Where it stands in the row.
+    pub(super) place: Option<(Instant, u64)>,
+    window: VecDeque<Ticket>,
+    concurrency: usize,
+    loading: bool,
+    /// Settled while a load was under way: the load may have read them still.
+    settled_meanwhile: Vec<i64>,
+}
+
+impl HostQueue {
+    pub(super) fn new(host: Host, pace: Pace, concurrency: usize) -> Self {
+        Self {
+            host,
+            pace,
+            open: false,
+            fetching: 0,
+            in_hand: HashSet::new(),
+            more: true,
+            place: None,
+            window: VecDeque::new(),
+            concurrency,
+            loading: false,
+            settled_meanwhile: Vec::new(),
+        }
+    }
+
+    pub(super) fn can_be_served(&self) -> bool {
+        self.open && !self.window.is_empty() && self.fetching < self.concurrency
+    }
+
+    /// Hands the next request out, if the pace allows it.
+    pub(super) fn start(
+        &mut self,
+        now: Instant,
+        fraction: f64,
+        hands: &Hands,
+    ) -> Option<Box<Ticket>> {
+        if !self.can_be_served() {
+            return None;
+        }
+        self.pace.start(now, fraction, hands).ok()?;
+        let ticket = self.window.pop_front()?;
+        self.fetching += 1;
+        self.in_hand.insert(ticket.key.seq);
+        Some(Box::new(ticket))
+    }
+
+    /// Takes the requests out of the window that `is_weed` says so of; they are in hand then.
+    pub(super) fn weed(&mut self, is_weed: impl Fn(&Ticket) -> bool) -> Vec<Ticket> {
+        let window = std::mem::take(&mut self.window);
+        let (weeds, rest) = window.into_iter().partition::<Vec<_>, _>(is_weed);
+        self.window = rest.into();
+        self.in_hand
+            .extend(weeds.iter().map(|ticket| ticket.key.seq));
+        weeds
+    }
+
+    pub(super) fn settle(&mut self, seq: i64) -> bool {
+        if self.loading {
+            self.settled_meanwhile.push(seq);
+        }
+        self.in_hand.remove(&seq)
+    }
+
+    pub(super) fn is_hungry(&self, window: usize) -> bool {
+        self.more && !self.loading && self.window.len() <= window / 2
+    }
+
+    pub(super) fn begin_load(&mut self) {
+        self.loading = true;
+        self.more = false;
+    }
+
+    /// Replaces the window by what the store has now, less what is in hand.
+    pub(super) fn load(&mut self, taken: Taken, asked: usize) {
+        self.loading = false;
+        self.more |= taken.tickets.len() >= asked;
+        let settled = std::mem::take(&mut self.settled_meanwhile);
+        self.window.clear();
+        let fresh = |ticket: &Ticket| {
+            !self.in_hand.contains(&ticket.key.seq) && !settled.contains(&ticket.key.seq)
+        };
+        self.window.extend(taken.tickets.into_iter().filter(fresh));
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.window.is_empty()
+            && self.in_hand.is_empty()
+            && self.fetching == 0
+            && !self.more
+            && !self.loading
+    }
+}

@@ -1,0 +1,283 @@
+//! The frontier: which request comes next.
+//!
+//! A request is **queued**, then its page is **done**, **failed** or **skipped**, with a reason.
+//! The store holds the queue; this module holds, for the hosts that this process has leased, a
+//! window of their next requests (priority, then depth, then first come), and decides, given the
+//! time, which host's turn it is.
+//!
+//! Hosts take turns: the one that has been ready for longest is served, and goes to the end of the
+//! row. A host that must wait (its delay, `Retry-After`, all of its slots in use, robots.txt not
+//! read yet) stands outside of the row and holds nothing, so one slow host never holds others back.
+//!
+//! Everything here is a pure function of the calls made: no I/O, no clock, seeded randomness. That is
+//! what lets a test run ten thousand crawls in virtual time.
+
+mod host;
+mod pace;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::request::HostKey;
+use crate::store::{Host, Taken, Ticket, TicketKey};
+use host::HostQueue;
+use pace::{Hands, Pace};
+
+/// How politely a host is asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Politeness {
+    /// From the start of one request to the start of the next, at least.
+    pub delay: Duration,
+    /// The part of the delay that is added at random, 0 to 1.
+    pub jitter: f64,
+    /// Requests in flight at once.
+    pub concurrency: usize,
+}
+
+/// What to do now.
+#[derive(Debug)]
+pub enum Next {
+    /// Fetch this.
+    Fetch(Box<Ticket>),
+    /// Nothing before this moment.
+    At(Instant),
+    /// Nothing until something else happens.
+    Nothing,
+}
+
+/// What the hosts need from the store.
+#[derive(Debug, Default)]
+pub struct Tended {
+    /// Hosts to read requests of, and how many.
+    pub hungry: Vec<(HostKey, usize)>,
+    /// Hosts to give back, and when they may be asked next.
+    pub drained: Vec<(Host, Instant)>,
+}
+
+/// The leased hosts and the windows of their queues.
+#[derive(Debug)]
+pub struct Frontier {
+    hosts: HashMap<HostKey, HostQueue>,
+    /// Hosts that could be served, by the moment from when on.
+    row: BTreeSet<(Instant, u64, HostKey)>,
+    turn: u64,
+    /// Hosts that something happened to since they were last tended.
+    touched: HashSet<HostKey>,
+    in_hand: usize,
+    hands: Hands,
+    random: fastrand::Rng,
+}
+
+impl Frontier {
+    /// An empty frontier; `seed` makes its randomness repeatable.
+    pub fn new(now: Instant, seed: u64) -> Self {
+        Self {
+            hosts: HashMap::new(),
+            row: BTreeSet::new(),
+            turn: 0,
+            touched: HashSet::new(),
+            in_hand: 0,
+            hands: Hands::new(now),
+            random: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// Takes a leased host in. It is not asked before `not_before`, nor before it is
+    /// [open](Frontier::open).
+    pub fn adopt(&mut self, host: Host, politeness: Politeness, not_before: Instant) {
+        let pace = Pace::new(politeness.delay, politeness.jitter, not_before, &self.hands);
+        let key = host.key;
+        self.hosts
+            .insert(key, HostQueue::new(host, pace, politeness.concurrency));
+        self.place(key);
+    }
+
+    /// Lets a host's requests go out: its robots.txt is known.
+    pub fn open(&mut self, host: HostKey) {
+        self.change(host, |queue| queue.open = true);
+    }
+
+    /// Takes the requests out of a host's window that must not be sent, to be settled without an
+    /// exchange.
+    pub fn weed(&mut self, host: HostKey, is_weed: impl Fn(&Ticket) -> bool) -> Vec<Ticket> {
+        let mut weeds = Vec::new();
+        self.change(host, |queue| weeds = queue.weed(is_weed));
+        self.in_hand += weeds.len();
+        weeds
+    }
+
+    /// Changes a host's delay, for a Crawl-delay.
+    pub fn slow_down(&mut self, host: HostKey, delay: Duration, jitter: f64) {
+        let hands = self.hands.clone();
+        self.change(host, |queue| {
+            if delay > queue.pace.delay() {
+                queue.pace = Pace::new(delay, jitter, queue.pace.next() + delay, &hands);
+            }
+        });
+    }
+
+    /// Leaves a host alone until `moment`.
+    pub fn hold(&mut self, host: HostKey, moment: Instant) {
+        self.change(host, |queue| queue.pace.hold_until(moment));
+    }
+
+    /// The next request, if one may be sent now.
+    pub fn next(&mut self, now: Instant) -> Next {
+        self.hands.set(now);
+        while let Some(&(at, _, key)) = self.row.first() {
+            if at > now {
+                return Next::At(at);
+            }
+            self.row.pop_first();
+            let fraction = self.random.f64();
+            let Some(queue) = self.hosts.get_mut(&key) else {
+                continue;
+            };
+            queue.place = None;
+            let ticket = queue.start(now, fraction, &self.hands);
+            self.place(key);
+            if let Some(ticket) = ticket {
+                self.in_hand += 1;
+                return Next::Fetch(ticket);
+            }
+        }
+        Next::Nothing
+    }
+
+    /// Counts an errand of the crawl itself (robots.txt) as a request to the host, if it may be sent
+    /// now; else says when.
+    pub fn errand(&mut self, host: HostKey, now: Instant) -> Result<(), Instant> {
+        self.hands.set(now);
+        let fraction = self.random.f64();
+        let hands = self.hands.clone();
+        let Some(queue) = self.hosts.get_mut(&host) else {
+            return Ok(());
+        };
+        let started = queue.pace.start(now, fraction, &hands);
+        queue.fetching += usize::from(started.is_ok());
+        self.place(host);
+        started
+    }
+
+    /// A request's exchange with its host has ended: its slot is free.
+    pub fn fetched(&mut self, host: HostKey) {
+        self.change(host, |queue| {
+            queue.fetching = queue.fetching.saturating_sub(1)
+        });
+    }
+
+    /// A request's page is stored, or the request is back in the queue: it is in hand no more.
+    pub fn settled(&mut self, key: TicketKey) {
+        let mut known = false;
+        self.change(key.host, |queue| known = queue.settle(key.seq));
+        self.in_hand -= usize::from(known);
+    }
+
+    /// New requests of this host were stored.
+    pub fn found(&mut self, host: HostKey) -> bool {
+        self.hosts
+            .get_mut(&host)
+            .map(|queue| queue.more = true)
+            .is_some()
+    }
+
+    /// Looks after the hosts that something happened to since the last call: which windows should
+    /// be filled from the store (each is then being loaded until [`loaded`](Frontier::loaded)), and
+    /// which hosts have nothing in hand, in their window and in the store, so that their lease goes
+    /// back.
+    pub fn tend(&mut self, window: usize) -> Tended {
+        let mut tended = Tended::default();
+        for key in std::mem::take(&mut self.touched) {
+            let Some(queue) = self.hosts.get_mut(&key) else {
+                continue;
+            };
+            if queue.is_hungry(window) {
+                queue.begin_load();
+                tended.hungry.push((key, queue.in_hand.len() + window));
+            } else if queue.is_drained() {
+                tended.drained.extend(self.remove(key));
+            }
+        }
+        tended
+    }
+
+    /// What the store had for a host.
+    pub fn loaded(&mut self, host: HostKey, taken: Taken, asked: usize) {
+        self.change(host, |queue| queue.load(taken, asked));
+    }
+
+    /// Takes all hosts out, whatever they have.
+    pub fn dissolve(&mut self) -> Vec<(Host, Instant)> {
+        let all: Vec<_> = self.hosts.keys().copied().collect();
+        all.into_iter().filter_map(|key| self.remove(key)).collect()
+    }
+
+    /// A leased host.
+    pub fn host(&self, key: HostKey) -> Option<&Host> {
+        self.hosts.get(&key).map(|queue| &queue.host)
+    }
+
+    /// A leased host, to note its errors and robots.txt.
+    pub fn host_mut(&mut self, key: HostKey) -> Option<&mut Host> {
+        self.hosts.get_mut(&key).map(|queue| &mut queue.host)
+    }
+
+    /// When a host may be asked next.
+    pub fn next_at(&self, key: HostKey) -> Option<Instant> {
+        self.hosts.get(&key).map(|queue| queue.pace.next())
+    }
+
+    /// Requests taken and not yet settled.
+    pub fn in_hand(&self) -> usize {
+        self.in_hand
+    }
+
+    /// Leased hosts.
+    pub fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Whether no host is leased.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    fn remove(&mut self, key: HostKey) -> Option<(Host, Instant)> {
+        let queue = self.hosts.remove(&key)?;
+        if let Some((at, turn)) = queue.place {
+            self.row.remove(&(at, turn, key));
+        }
+        self.in_hand -= queue.in_hand.len();
+        let next = queue.pace.next();
+        Some((queue.host, next))
+    }
+
+    fn change(&mut self, key: HostKey, change: impl FnOnce(&mut HostQueue)) {
+        if let Some(queue) = self.hosts.get_mut(&key) {
+            change(queue);
+            self.place(key);
+        }
+    }
+
+    /// Puts a host where it belongs: in the row from the moment it may be served, or outside.
+    fn place(&mut self, key: HostKey) {
+        let Some(queue) = self.hosts.get_mut(&key) else {
+            return;
+        };
+        let from = queue.can_be_served().then(|| queue.pace.next());
+        match (queue.place, from) {
+            (Some((at, _)), Some(from)) if at == from => {}
+            (old, from) => {
+                if let Some((at, turn)) = old {
+                    self.row.remove(&(at, turn, key));
+                }
+                self.turn += 1;
+                queue.place = from.map(|at| (at, self.turn));
+                self.row
+                    .extend(queue.place.map(|(at, turn)| (at, turn, key)));
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The pace of one host: governor as the brake inside the process.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::time::Instant;
+
+/// The frontier's time as governor sees it: it stands still until the frontier moves it, so that
+/// decisions depend on the time they are given and on nothing else.
+#[derive(Clone, Debug)]
+pub(super) struct Hands {
+    start: Instant,
+    nanos: Arc<AtomicU64>,
+}
+
+impl Hands {
+    pub(super) fn new(start: Instant) -> Self {
+        Self {
+            start,
+            nanos: Arc::default(),
+        }
+    }
+
+    pub(super) fn set(&self, now: Instant) {
+        let nanos = now.saturating_duration_since(self.start).as_nanos() as u64;
+        self.nanos.store(nanos, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hands {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
+    }
+}
+
+type Limiter = RateLimiter<NotKeyed, InMemoryState, Hands, NoOpMiddleware<Duration>>;
+
+/// One request per delay, plus a random part; and not before a moment, if the host said so.
+#[derive(Debug)]
+pub(super) struct Pace {
+    delay: Duration,
+    jitter: f64,
+    limiter: Option<Limiter>,
+    /// The host is left alone until then.
+    next: Instant,
+}
+
+impl Pace {
+    pub(super) fn new(delay: Duration, jitter: f64, next: Instant, hands: &Hands) -> Self {
+        let quota = Quota::with_period(delay).map(|quota| quota.allow_burst(NonZeroU32::MIN));
+        let limiter = quota.map(|quota| Limiter::direct_with_clock(quota, hands.clone()));
+        Self {
+            delay,
+            jitter,
+            limiter,
+            next,
+        }
+    }
+
+    pub(super) fn delay(&self) -> Duration {
+        self.delay
+    }
+
+    /// When the host may be asked next, as far as is known.
+    pub(super) fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Leaves the host alone until `moment`.
+    pub(super) fn hold_until(&mut self, moment: Instant) {
+        self.next = self.next.max(moment);
+    }
+
+    /// Starts a request now, or says when to ask again. `fraction` (0 to 1) is the random part.
+    pub(super) fn start(
+        &mut self,
+        now: Instant,
+        fraction: f64,
+        hands: &Hands,
+    ) -> Result<(), Instant> {
+        if now < self.next {
+            return Err(self.next);
+        }
+        if let Some(limiter) = &self.limiter
+            && let Err(not_until) = limiter.check()
+        {
+            self.next = now + not_until.wait_time_from(hands.now());
+            return Err(self.next);
+        }
+        self.next = now + self.delay.mul_f64(1.0 + self.jitter * fraction);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks every millisecond for a second, and returns the gaps between starts in ms.
+    fn gaps(delay: u64, jitter: f64, fraction: f64) -> Vec<u64> {
+        let start = Instant::now();
+        let hands = Hands::new(start);
+        let mut pace = Pace::new(Duration::from_millis(delay), jitter, start, &hands);
+        let mut starts = Vec::new();
+        for ms in 0..1_000 {
+            let now = start + Duration::from_millis(ms);
+            hands.set(now);
+            if pace.start(now, fraction, &hands).is_ok() {
+                starts.push(ms);
+            }
+        }
+        starts.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn never_faster_than_the_delay() {
+        assert_eq!(gaps(300, 0.0, 0.9), [300, 300, 300]);
+        assert_eq!(gaps(300, 0.5, 1.0), [450, 450]);
+        assert_eq!(gaps(300, 0.5, 0.0), [300, 300, 300]);
+        assert_eq!(gaps(0, 0.5, 1.0).len(), 999);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_held_host_waits() {
+        let start = Instant::now();
+        let hands = Hands::new(start);
+        let mut pace = Pace::new(Duration::ZERO, 0.0, start, &hands);
+        let later = start + Duration::from_secs(5);
+        pace.hold_until(later);
+        assert_eq!(pace.start(start, 0.0, &hands), Err(later));
+        hands.set(later);
+        assert_eq!(pace.start(later, 0.0, &hands), Ok(()));
+    }
+}
