@@ -12,8 +12,10 @@ pub mod fetch;
 pub mod frontier;
 pub mod store;
 pub mod engine;
+#[doc(hidden)]
+pub mod private;
 
-//pub use nephila_macros::{Item, spider};
+pub use nephila_macros::{Item, css, spider};
 pub use request::Result;
 
 /// What a spider needs: `use nephila::prelude::*;`.
@@ -23,15 +25,6 @@ pub mod prelude {
     pub use crate::page::{Element, Page};
     pub use crate::request::Request;
     pub use crate::spider::{Failure, Seeds, Spider};
-    //pub use nephila_macros::{Item, spider};
-    pub use url::Url;
-}
-
-/// What the macros' code names; not for use by hand.
-#[doc(hidden)]
-pub mod private {
-    pub use futures_util::future::LocalBoxFuture;
-    pub use inventory;
-    pub use serde_json;
+    pub use nephila_macros::{Item, css, spider};
     pub use url::Url;
 }

@@ -54,7 +54,7 @@ impl Schema {
     ) -> Result<Self, SchemaError> {
         let table = table.into();
         check_name(&table)?;
-        if RESERVED_TABLES.contains(&&*table.to_ascii_lowercase()) {
+        if Self::is_reserved(&table) {
             return Err(SchemaError::Reserved(table.into_owned()));
         }
         for (position, column) in columns.iter().enumerate() {
@@ -81,6 +81,18 @@ impl Schema {
             columns,
             key,
         })
+    }
+
+    /// Whether a table of this name is the store's own.
+    pub const fn is_reserved(table: &str) -> bool {
+        let mut at = 0;
+        while at < RESERVED_TABLES.len() {
+            if table.eq_ignore_ascii_case(RESERVED_TABLES[at]) {
+                return true;
+            }
+            at += 1;
+        }
+        false
     }
 
     /// The table's name.

@@ -24,7 +24,7 @@ mod selector;
 
 pub use element::Element;
 pub use emitted::Emitted;
-pub use read::{Extract, FieldError, Found, FromHit, FromMatch, Hit, Miss, Rule, Scope};
+pub use read::{Extract, FieldError, Found, FromHit, FromMatch, FromUrl, Hit, Miss, Rule, Scope};
 pub use selector::{AsSelector, Selector, SelectorError};
 
 use std::any::TypeId;

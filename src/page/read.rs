@@ -245,6 +245,29 @@ pub trait Extract: Sized {
     fn extract(scope: &Scope<'_>) -> Result<Self, FieldError>;
 }
 
+/// A type that holds the page's own URL: a `#[url]` field.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't hold the page's URL",
+    label = "not a type for a `#[url]` field",
+    note = "a `#[url]` field is a `Url` or a `String`"
+)]
+pub trait FromUrl {
+    /// Takes the URL.
+    fn from_url(url: &Url) -> Self;
+}
+
+impl FromUrl for Url {
+    fn from_url(url: &Url) -> Self {
+        url.clone()
+    }
+}
+
+impl FromUrl for String {
+    fn from_url(url: &Url) -> Self {
+        url.as_str().to_owned()
+    }
+}
+
 impl<'a> Scope<'a> {
     /// The page's own URL, for `#[url]` fields.
     pub fn url(&self) -> &'a Url {

@@ -35,8 +35,8 @@ pub enum ArgsError {
 
 /// Chooses how a spider is made: from arguments if it is `Deserialize`, else by `Default`.
 ///
-/// Used by `#[spider]`, through method resolution: the implementation for `Build<S>` is found before
-/// the one for `&Build<S>`.
+/// Used by `#[spider]` as `(&&&Build::<S>::new(name)).make(args)`, through method resolution: of the
+/// implementations for `&&Build<S>`, `&Build<S>` and `Build<S>` the first is taken whose bounds hold.
 #[derive(Debug)]
 pub struct Build<S> {
     name: &'static str,
@@ -71,7 +71,42 @@ pub trait ViaDefault<S> {
     fn make(&self, args: &Args) -> Result<S, ArgsError>;
 }
 
-impl<S: DeserializeOwned> ViaDeserialize<S> for Build<S> {
+/// All other spiders: for the compiler to say what they need.
+pub trait ViaNothing<S> {
+    /// Never makes one.
+    ///
+    /// # Errors
+    /// None: it does not compile.
+    fn make(&self, args: &Args) -> Result<S, ArgsError>
+    where
+        S: FromArgs;
+}
+
+/// A spider that can be made from arguments: one that is `Default` or `Deserialize`.
+#[diagnostic::on_unimplemented(
+    message = "nothing says how to make the spider `{Self}`",
+    label = "neither `Default` nor `Deserialize`",
+    note = "derive `Default` if it takes no arguments, or `serde::Deserialize`: then its fields are \
+            arguments, `-a name=value`"
+)]
+pub trait FromArgs: Sized {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// Arguments that do not fit.
+    fn from_args(args: &Args) -> Result<Self, ArgsError>;
+}
+
+impl<S> ViaNothing<S> for Build<S> {
+    fn make(&self, args: &Args) -> Result<S, ArgsError>
+    where
+        S: FromArgs,
+    {
+        S::from_args(args)
+    }
+}
+
+impl<S: DeserializeOwned> ViaDeserialize<S> for &&Build<S> {
     fn make(&self, args: &Args) -> Result<S, ArgsError> {
         let known = fields_of::<S>();
         check_names(self.name, args, known)?;
@@ -172,7 +207,7 @@ mod tests {
 
     #[test]
     fn typed_by_the_struct() {
-        let make = |pairs: &[(&str, &str)]| (&Build::<Limited>::new("x")).make(&args(pairs));
+        let make = |pairs: &[(&str, &str)]| (&&&Build::<Limited>::new("x")).make(&args(pairs));
         assert_eq!(make(&[]), Ok(Limited { max: 0, tag: None }));
         let tag = Some("a&b=c".to_owned());
         assert_eq!(
@@ -196,7 +231,7 @@ mod tests {
 
     #[test]
     fn without_deserialize_there_are_none() {
-        let make = |pairs: &[(&str, &str)]| (&Build::<Plain>::new("x")).make(&args(pairs));
+        let make = |pairs: &[(&str, &str)]| (&&&Build::<Plain>::new("x")).make(&args(pairs));
         assert_eq!(make(&[]), Ok(Plain));
         assert!(make(&[("a", "1")]).is_err());
     }

@@ -47,7 +47,7 @@ mod registry;
 mod seeds;
 mod step;
 
-pub use args::{Args, ArgsError, Build, ViaDefault, ViaDeserialize};
+pub use args::{Args, ArgsError, Build, FromArgs, ViaDefault, ViaDeserialize, ViaNothing};
 pub use registry::{Registration, find, registered};
 pub use seeds::Seeds;
 pub use step::{Failure, Named, Yield};

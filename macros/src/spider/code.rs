@@ -1,0 +1,250 @@
+//! The code of a spider.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use super::{Spider, Step};
+
+pub(super) fn spider(spider: &Spider) -> TokenStream {
+    let (ty, block, name) = (&spider.ty, &spider.block, &spider.name);
+    let (names, steps) = (names(spider), steps(spider));
+    let (seeds, run, failed) = (seeds(spider), run(spider), failed(spider));
+    let settings = spider.attribute.toml();
+    let checks = spider.attribute.settings.iter().map(|(key, _)| {
+        quote! { let _ = &settings.#key; }
+    });
+    let registration = registration(spider);
+    let at = ty.span();
+    let implementation = quote_spanned! {at=> impl ::nephila::spider::Spider for #ty };
+    quote! {
+        #block
+        #names
+        #[automatically_derived]
+        #implementation {
+            fn name(&self) -> &str {
+                #name
+            }
+            #steps
+            #seeds
+            #run
+            #failed
+            fn settings(&self) -> &str {
+                #settings
+            }
+            fn type_of_steps(&self) -> ::core::option::Option<::core::any::TypeId> {
+                ::core::option::Option::Some(::core::any::TypeId::of::<Self>())
+            }
+        }
+        const _: fn(&::nephila::settings::Settings) = |settings| {
+            let _ = settings;
+            #(#checks)*
+        };
+        #registration
+    }
+}
+
+/// The block as it was, and as much of a spider that only the real errors are reported.
+pub(super) fn broken(spider: &Spider, errors: TokenStream) -> TokenStream {
+    let (ty, block) = (&spider.ty, &spider.block);
+    let is_plain = block.trait_.is_none() && block.generics.params.is_empty();
+    let names = is_plain.then(|| {
+        quote! {
+            impl ::nephila::spider::Named for #ty {
+                fn step_name(_: ::core::any::TypeId) -> ::core::option::Option<&'static str> {
+                    ::core::option::Option::None
+                }
+            }
+        }
+    });
+    quote! { #errors #block #names }
+}
+
+fn names(spider: &Spider) -> TokenStream {
+    let ty = &spider.ty;
+    let names = spider.steps.iter().map(|step| {
+        let Step {
+            ident, name, cfgs, ..
+        } = step;
+        quote! {
+            #(#cfgs)*
+            if method == ::nephila::private::id(&Self::#ident) {
+                return ::core::option::Option::Some(#name);
+            }
+        }
+    });
+    quote! {
+        #[automatically_derived]
+        impl ::nephila::spider::Named for #ty {
+            fn step_name(
+                method: ::core::any::TypeId,
+            ) -> ::core::option::Option<&'static str> {
+                #(#names)*
+                ::core::option::Option::None
+            }
+        }
+    }
+}
+
+fn steps(spider: &Spider) -> TokenStream {
+    let ty = &spider.ty;
+    let infos = spider.steps.iter().map(|step| {
+        let Step {
+            ident,
+            name,
+            was,
+            status,
+            cfgs,
+            ..
+        } = step;
+        let url = match &step.url {
+            Some(url) => quote! { ::core::option::Option::Some(#url) },
+            None => quote! { ::core::option::Option::None },
+        };
+        let tables = match &step.argument {
+            None => quote_spanned! {step.output.span()=> ::nephila::private::tables },
+            Some(_) => quote_spanned! {step.output.span()=> ::nephila::private::tables_with },
+        };
+        quote! {
+            #(#cfgs)*
+            ::nephila::spider::StepInfo {
+                name: #name,
+                was: &[#(#was),*],
+                accepts: &[#(#status),*],
+                url: #url,
+                tables: || #tables(&#ty::#ident),
+            }
+        }
+    });
+    quote! {
+        fn steps(&self) -> &[::nephila::spider::StepInfo] {
+            static STEPS: &[::nephila::spider::StepInfo] = &[#(#infos),*];
+            STEPS
+        }
+    }
+}
+
+fn seeds(spider: &Spider) -> TokenStream {
+    let urls = &spider.attribute.start;
+    let first = spider.steps.first().map(|step| &step.ident);
+    let fixed = (!urls.is_empty()).then(|| {
+        quote! {
+            for url in [#(#urls),*] {
+                seeds.push(url, Self::#first).await?;
+            }
+        }
+    });
+    let computed = match &spider.start {
+        Some(start) => quote! { Self::#start(self, seeds).await },
+        None => quote! { ::core::result::Result::Ok(()) },
+    };
+    quote! {
+        fn seeds(
+            &self,
+            seeds: ::nephila::spider::Seeds,
+        ) -> ::nephila::private::LocalBoxFuture<'_, ::nephila::Result> {
+            ::std::boxed::Box::pin(async move {
+                #fixed
+                #computed
+            })
+        }
+    }
+}
+
+fn run(spider: &Spider) -> TokenStream {
+    let arms = spider.steps.iter().map(|step| {
+        let Step {
+            ident,
+            name,
+            was,
+            cfgs,
+            argument,
+            ..
+        } = step;
+        let at = step.output.span();
+        let run = match argument {
+            None => quote_spanned! {at=>
+                ::nephila::private::run(page, |page| Self::#ident(self, page))
+            },
+            Some(ty) => {
+                let read = quote_spanned! {ty.span()=> ::nephila::private::argument::<#ty> };
+                quote_spanned! {at=>
+                    ::nephila::private::run_with(#read(#name, args), page, |page, argument| {
+                        Self::#ident(self, page, argument)
+                    })
+                }
+            }
+        };
+        quote! { #(#cfgs)* #name #(| #was)* => ::core::option::Option::Some(#run), }
+    });
+    quote! {
+        fn run<'a>(
+            &'a self,
+            step: &str,
+            args: ::core::option::Option<&str>,
+            page: ::nephila::page::Page,
+        ) -> ::core::option::Option<::nephila::private::LocalBoxFuture<'a, ::nephila::Result>> {
+            match step {
+                #(#arms)*
+                _ => ::core::option::Option::None,
+            }
+        }
+    }
+}
+
+fn failed(spider: &Spider) -> Option<TokenStream> {
+    let arms = spider.steps.iter().filter_map(|step| {
+        let Step {
+            name, was, cfgs, ..
+        } = step;
+        let handler = step.failed.as_ref()?;
+        let call = if handler.get_ident().is_some() {
+            quote! { Self::#handler }
+        } else {
+            quote! { #handler }
+        };
+        let run = quote_spanned! {handler.span()=> ::nephila::private::handle };
+        Some(quote! {
+            #(#cfgs)*
+            #name #(| #was)* => ::core::option::Option::Some(
+                #run(failure, |failure| #call(self, failure))
+            ),
+        })
+    });
+    let arms = arms.collect::<Vec<_>>();
+    (!arms.is_empty()).then(|| {
+        quote! {
+            fn failed<'a>(
+                &'a self,
+                step: &str,
+                failure: ::nephila::spider::Failure,
+            ) -> ::core::option::Option<::nephila::private::LocalBoxFuture<'a, ::nephila::Result>>
+            {
+                match step {
+                    #(#arms)*
+                    _ => ::core::option::Option::None,
+                }
+            }
+        }
+    })
+}
+
+fn registration(spider: &Spider) -> TokenStream {
+    let (ty, name) = (&spider.ty, &spider.name);
+    let about = spider.about.as_deref().unwrap_or_default();
+    let make = quote_spanned! {ty.span()=> (&&&::nephila::spider::Build::<#ty>::new(#name)).make };
+    quote! {
+        ::nephila::private::inventory::submit! {
+            ::nephila::spider::Registration {
+                name: #name,
+                about: #about,
+                file: ::core::file!(),
+                make: |args| {
+                    #[allow(unused_imports, reason = "which of them makes it depends on the type")]
+                    use ::nephila::spider::{ViaDefault as _, ViaDeserialize as _, ViaNothing as _};
+                    #make(args).map(::nephila::private::shared)
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! `#[spider]`: an `impl` block becomes a spider.
+
+mod attribute;
+mod code;
+mod literals;
+mod step;
+
+use proc_macro2::TokenStream;
+use syn::{ImplItem, ItemImpl, Type};
+
+use crate::fail::{Failures, fail};
+use attribute::Attribute;
+use step::{Function, Step};
+
+/// An `impl` block whose steps are known.
+struct Spider {
+    attribute: Attribute,
+    name: String,
+    about: Option<String>,
+    ty: Type,
+    steps: Vec<Step>,
+    start: Option<syn::Ident>,
+    block: ItemImpl,
+}
+
+pub(crate) fn expand(attribute: TokenStream, block: TokenStream) -> TokenStream {
+    let mut block = match syn::parse2::<ItemImpl>(block.clone()) {
+        Ok(block) => block,
+        Err(_) => {
+            let error = fail::<()>(&block, "`#[spider]` stands on an `impl Type { .. }` block");
+            return error.map_or_else(syn::Error::into_compile_error, |()| block);
+        }
+    };
+    let mut failures = Failures::default();
+    let attribute = failures
+        .ok(syn::parse2(attribute))
+        .unwrap_or_else(Attribute::broken);
+    let spider = read(attribute, &mut block, &mut failures);
+    match failures.into_code() {
+        None => code::spider(&spider),
+        Some(errors) => code::broken(&spider, errors),
+    }
+}
+
+fn read(attribute: Attribute, block: &mut ItemImpl, failures: &mut Failures) -> Spider {
+    check_block(block, failures);
+    let mut steps = Vec::new();
+    let mut start = None;
+    for item in &mut block.items {
+        let ImplItem::Fn(function) = item else {
+            continue;
+        };
+        match step::read(function, failures) {
+            Function::Step(step) => steps.push(*step),
+            Function::Start => start = Some(function.sig.ident.clone()),
+            Function::Other => {}
+        }
+    }
+    check_steps(&steps, failures);
+    check_start(&attribute, &steps, start.as_ref(), block, failures);
+    let name = attribute.name.as_ref().map(syn::LitStr::value);
+    Spider {
+        name: name.unwrap_or_else(|| attribute::default_name(&block.self_ty)),
+        about: attribute::first_line(&block.attrs),
+        ty: (*block.self_ty).clone(),
+        attribute,
+        steps,
+        start,
+        block: block.clone(),
+    }
+}
+
+fn check_block(block: &ItemImpl, failures: &mut Failures) {
+    if let Some((path, _)) = &block.trait_ {
+        failures.at(
+            path,
+            "`#[spider]` stands on an `impl Type { .. }` block, not on one of a trait",
+        );
+    }
+    if !block.generics.params.is_empty() {
+        failures.at(
+            &block.generics,
+            "a spider has no type parameters or lifetimes: it is made by name, at run time",
+        );
+    } else if let Some(clause) = &block.generics.where_clause {
+        failures.at(clause, "a spider has no `where` clause");
+    }
+    if !matches!(&*block.self_ty, Type::Path(_)) {
+        failures.at(&block.self_ty, "a spider is a struct");
+    }
+}
+
+/// Names are unique, former ones included: a queued request must find one step.
+fn check_steps(steps: &[Step], failures: &mut Failures) {
+    let mut seen = Vec::<&str>::new();
+    for step in steps {
+        if seen.contains(&step.name.as_str()) {
+            let message = format!("two steps are called `{}`", step.name);
+            failures.at(&step.name_at, message);
+        }
+        seen.push(&step.name);
+    }
+    let mut former = Vec::new();
+    for (step, was) in steps
+        .iter()
+        .flat_map(|step| step.was.iter().map(move |was| (step, was)))
+    {
+        let name = was.value();
+        if seen.contains(&name.as_str()) {
+            let message = if step.name == name {
+                format!("`{name}` is the step's name now")
+            } else {
+                format!("`{name}` is the name of another step")
+            };
+            failures.at(was, message);
+        } else if former.contains(&name) {
+            failures.at(was, format!("two steps were called `{name}`"));
+        }
+        former.push(name);
+    }
+}
+
+fn check_start(
+    attribute: &Attribute,
+    steps: &[Step],
+    start: Option<&syn::Ident>,
+    block: &ItemImpl,
+    failures: &mut Failures,
+) {
+    match steps.first() {
+        None => failures.at(
+            &block.self_ty,
+            "a spider has a step: `async fn list(&self, page: Page) -> Result { .. }`",
+        ),
+        Some(first) => {
+            if let (Some(argument), false) = (&first.argument, attribute.start.is_empty()) {
+                failures.at(
+                    argument,
+                    "the first step reads the start URLs, which have no argument: move it down, or \
+                     send them in `async fn start(&self, seeds: Seeds) -> Result`",
+                );
+            }
+        }
+    }
+    if attribute.start.is_empty() && start.is_none() && !attribute.broken {
+        let message = "a spider starts somewhere: `#[spider(start = \"https://..\")]`, or \
+                       `async fn start(&self, seeds: Seeds) -> Result`";
+        failures.at(&block.self_ty, message);
+    }
+}

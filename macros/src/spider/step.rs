@@ -1,0 +1,293 @@
+//! Which functions of the block are steps, and what their `#[step(..)]` says.
+
+use proc_macro2::Ident;
+use syn::ext::IdentExt;
+use syn::parse::ParseStream;
+use syn::{
+    Attribute, FnArg, ImplItemFn, LitInt, LitStr, Path, ReceiverKind, ReturnType, Signature, Token,
+    Type, bracketed, parse_quote, token,
+};
+
+use super::attribute::plain_name;
+use super::literals;
+use crate::fail::{Failures, fail};
+use crate::names::{once, one_or_more};
+
+/// A method that reads a page.
+pub(super) struct Step {
+    pub(super) ident: Ident,
+    pub(super) name: String,
+    /// Where its name is written.
+    pub(super) name_at: proc_macro2::TokenStream,
+    pub(super) was: Vec<LitStr>,
+    pub(super) status: Vec<u16>,
+    pub(super) url: Option<LitStr>,
+    pub(super) failed: Option<Path>,
+    /// The type of its argument.
+    pub(super) argument: Option<Type>,
+    pub(super) output: Type,
+    /// `#[cfg(..)]` on the method.
+    pub(super) cfgs: Vec<Attribute>,
+}
+
+/// A function of the block.
+pub(super) enum Function {
+    Step(Box<Step>),
+    /// `start(&self, seeds: Seeds)`
+    Start,
+    Other,
+}
+
+/// What stands in `#[step(..)]`.
+#[derive(Default)]
+struct Options {
+    name: Option<LitStr>,
+    was: Option<Vec<LitStr>>,
+    url: Option<LitStr>,
+    status: Option<Vec<u16>>,
+    failed: Option<Path>,
+}
+
+/// Reads a function; takes `#[step(..)]` off it.
+pub(super) fn read(function: &mut ImplItemFn, failures: &mut Failures) -> Function {
+    let (own, others): (Vec<_>, _) = std::mem::take(&mut function.attrs)
+        .into_iter()
+        .partition(|attribute| attribute.path().is_ident("step"));
+    function.attrs = others;
+    match second_type(&function.sig)
+        .map(|name| name.to_string())
+        .as_deref()
+    {
+        Some("Page") if is_step(&function.sig, !own.is_empty()) => {
+            let Some(step) = failures.ok(step(function, &own)) else {
+                return Function::Other;
+            };
+            for error in literals::check(function) {
+                failures.add(error);
+            }
+            function.attrs.push(quiet());
+            Function::Step(Box::new(step))
+        }
+        Some("Seeds") => {
+            function.attrs.push(quiet());
+            failures.ok(start(&function.sig)).unwrap_or(Function::Other)
+        }
+        _ => {
+            if let Some(attribute) = own.first() {
+                let message = "no step: a step is `async fn(&self, page: Page) -> Result<..>`";
+                failures.at(attribute, message);
+            }
+            Function::Other
+        }
+    }
+}
+
+/// A step's signature is given, whatever its body makes of it.
+fn quiet() -> Attribute {
+    parse_quote! {
+        #[allow(
+            clippy::needless_pass_by_value,
+            clippy::unnecessary_wraps,
+            clippy::unused_async,
+            clippy::unused_self,
+            reason = "the signature is that of a step"
+        )]
+    }
+}
+
+/// The last name in the type of the second parameter.
+fn second_type(signature: &Signature) -> Option<&Ident> {
+    signature
+        .inputs
+        .iter()
+        .take(2)
+        .find_map(|input| match input {
+            FnArg::Typed(parameter) => type_name(&parameter.ty),
+            FnArg::Receiver(_) => None,
+        })
+}
+
+fn type_name(ty: &Type) -> Option<&Ident> {
+    match ty {
+        Type::Path(path) => path.path.segments.last().map(|last| &last.ident),
+        _ => None,
+    }
+}
+
+/// A plain function without `self` that takes a page is a helper; a method is a step, or was meant
+/// to be one.
+fn is_step(signature: &Signature, marked: bool) -> bool {
+    marked || signature.asyncness.is_some() || signature.receiver().is_some()
+}
+
+fn step(function: &ImplItemFn, own: &[Attribute]) -> syn::Result<Step> {
+    let signature = &function.sig;
+    check_signature(signature, "step")?;
+    let mut inputs = signature.inputs.iter().skip(2);
+    let argument = inputs.next().map(argument).transpose()?;
+    if let Some(more) = inputs.next() {
+        let message = "a step takes a page and at most one argument: make it a struct or a tuple";
+        return fail(more, message);
+    }
+    let ReturnType::Type(_, output) = &signature.output else {
+        let message = "a step returns `Result`, `Result<T>`, `Result<Option<T>>` or \
+                       `Result<Vec<T>>`";
+        return fail(&signature.ident, message);
+    };
+    let options = options(own)?;
+    let (name, name_at) = match &options.name {
+        Some(name) => (name.value(), quote::quote!(#name)),
+        None => {
+            let ident = &signature.ident;
+            (ident.unraw().to_string(), quote::quote!(#ident))
+        }
+    };
+    let is_cfg = |attribute: &&Attribute| attribute.path().is_ident("cfg");
+    Ok(Step {
+        ident: signature.ident.clone(),
+        name,
+        name_at,
+        was: options.was.unwrap_or_default(),
+        status: options.status.unwrap_or_default(),
+        url: options.url,
+        failed: options.failed,
+        argument,
+        output: (**output).clone(),
+        cfgs: function.attrs.iter().filter(is_cfg).cloned().collect(),
+    })
+}
+
+fn start(signature: &Signature) -> syn::Result<Function> {
+    if signature.ident != "start" {
+        return Ok(Function::Other);
+    }
+    check_signature(signature, "start function")?;
+    if signature.inputs.len() > 2 {
+        return fail(
+            signature.inputs.last(),
+            "`start` takes seeds and nothing else: arguments are fields of the spider",
+        );
+    }
+    Ok(Function::Start)
+}
+
+fn check_signature(signature: &Signature, what: &str) -> syn::Result<()> {
+    if signature.asyncness.is_none() {
+        let message = if what == "step" {
+            "a step is an `async fn`; a helper takes `&Page`".to_owned()
+        } else {
+            format!("a {what} is an `async fn`")
+        };
+        return fail(signature.fn_token, message);
+    }
+    match signature.receiver() {
+        Some(receiver) if !is_shared(&receiver.kind) => fail(
+            receiver,
+            format!("a {what} takes `&self`: all threads share one spider"),
+        ),
+        None => fail(&signature.ident, format!("a {what} takes `&self`")),
+        Some(_) if !signature.generics.params.is_empty() => fail(
+            &signature.generics,
+            format!("a {what} has no type parameters or lifetimes"),
+        ),
+        Some(_) => Ok(()),
+    }
+}
+
+fn is_shared(kind: &ReceiverKind) -> bool {
+    matches!(kind, ReceiverKind::Reference(_, _, None))
+}
+
+fn argument(input: &FnArg) -> syn::Result<Type> {
+    let FnArg::Typed(parameter) = input else {
+        return fail(input, "a step takes `&self` first");
+    };
+    match &*parameter.ty {
+        ty @ (Type::Reference(_) | Type::ImplTrait(_)) => fail(
+            ty,
+            "a step's argument is stored with its request: it is an owned type that serde can \
+             write and read",
+        ),
+        ty => Ok(ty.clone()),
+    }
+}
+
+fn options(own: &[Attribute]) -> syn::Result<Options> {
+    let mut options = Options::default();
+    for attribute in own {
+        attribute.parse_args_with(|input: ParseStream<'_>| {
+            while !input.is_empty() {
+                options.read(input)?;
+                if !input.is_empty() {
+                    input.parse::<Token![,]>()?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(options)
+}
+
+impl Options {
+    fn read(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
+        let key = input.call(Ident::parse_any)?;
+        input.parse::<Token![=]>()?;
+        match key.to_string().as_str() {
+            "name" => once(&mut self.name, &key, plain_name(input)?),
+            "was" => once(&mut self.was, &key, one_or_more(input)?),
+            "url" => once(&mut self.url, &key, url_pattern(input)?),
+            "status" => once(&mut self.status, &key, statuses(input)?),
+            "failed" => once(&mut self.failed, &key, input.parse()?),
+            _ => fail(
+                &key,
+                format!("no option `{key}`: there are `name`, `was`, `url`, `status` and `failed`"),
+            ),
+        }
+    }
+}
+
+fn url_pattern(input: ParseStream<'_>) -> syn::Result<LitStr> {
+    let literal = input.parse::<LitStr>()?;
+    let pattern = literal.value();
+    let starts = ["/", "http://", "https://"];
+    if !starts.iter().any(|start| pattern.starts_with(start)) {
+        return fail(
+            literal,
+            "a URL pattern starts with `/`, `http://` or `https://`: `/book/{id}`",
+        );
+    }
+    let mut depth = 0_u8;
+    for char in pattern.chars() {
+        depth = match (char, depth) {
+            ('{', 0) => 1,
+            ('}', 1) => 0,
+            ('{' | '}', _) => return fail(literal, "unpaired brace: `/book/{id}`"),
+            _ => depth,
+        };
+    }
+    if depth > 0 {
+        return fail(literal, "unpaired brace: `/book/{id}`");
+    }
+    Ok(literal)
+}
+
+/// `404` or `[404, 410]`.
+fn statuses(input: ParseStream<'_>) -> syn::Result<Vec<u16>> {
+    if !input.peek(token::Bracket) {
+        return Ok(vec![status(&input.parse()?)?]);
+    }
+    let list;
+    bracketed!(list in input);
+    list.parse_terminated(|entry| entry.parse::<LitInt>(), Token![,])?
+        .iter()
+        .map(status)
+        .collect()
+}
+
+fn status(literal: &LitInt) -> syn::Result<u16> {
+    match literal.base10_parse::<u16>() {
+        Ok(status @ (100..=199 | 300..=599)) => Ok(status),
+        Ok(200..=299) => fail(literal, "every step reads 2xx"),
+        _ => fail(literal, "no HTTP status"),
+    }
+}
