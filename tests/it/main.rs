@@ -1,5 +1,6 @@
 //! Tests.
 
 mod charset_data;
+mod data;
 mod fetch;
 mod raw;

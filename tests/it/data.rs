@@ -1,0 +1,144 @@
+//! Runs the cases from outside that lie beside the source tree, where they do.
+
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "clippy's exceptions for tests do not reach the functions that tests call"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nephila::policy::retry::{LONGEST, parse_retry_after};
+use nephila::policy::robots::{Robots, path_to_match, to_text};
+use serde_json::Value;
+use url::Url;
+
+/// The cases of a file, or `None`, said aloud, where the folder is absent.
+fn cases(file: &str) -> Option<Value> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data"));
+    if !folder.is_dir() {
+        println!("skipped: no folder of shared cases for {file}");
+        return None;
+    }
+    let text = fs::read_to_string(folder.join(file)).expect("the file of cases is readable");
+    Some(serde_json::from_str(&text).expect("the file of cases is JSON"))
+}
+
+/// Fails with all the cases that fail, not with the first.
+fn check_all(file: &str, cases: &Value, failure: impl Fn(&Value) -> Option<String>) {
+    let cases = cases.as_array().expect("a list of cases");
+    assert!(!cases.is_empty(), "no cases in {file}");
+    let failures: Vec<String> = cases.iter().filter_map(failure).collect();
+    let (failed, total) = (failures.len(), cases.len());
+    assert!(
+        failures.is_empty(),
+        "{file}: {failed} of {total} failed\n{}",
+        failures.join("\n")
+    );
+}
+
+fn text<'a>(case: &'a Value, field: &str) -> &'a str {
+    case[field]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {field} in {case}"))
+}
+
+fn from_base64(text: &str) -> Vec<u8> {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut bytes = Vec::new();
+    let (mut buffer, mut bits) = (0_u32, 0);
+    for digit in text
+        .bytes()
+        .filter_map(|byte| ALPHABET.iter().position(|known| *known == byte))
+    {
+        buffer = buffer << 6 | u32::try_from(digit).expect("a digit of base 64 is below 64");
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((buffer >> bits) as u8);
+            buffer &= (1 << bits) - 1;
+        }
+    }
+    bytes
+}
+
+fn robots_body(case: &Value) -> Vec<u8> {
+    match case["robots_b64"].as_str() {
+        Some(encoded) => from_base64(encoded),
+        None => text(case, "robots_txt").as_bytes().to_vec(),
+    }
+}
+
+#[test]
+fn robots_cases() {
+    let file = "robots_cases.json";
+    let Some(cases) = cases(file) else { return };
+    check_all(file, &cases, |case| {
+        let (body, path) = (robots_body(case), path_to_match(text(case, "url")));
+        let expected = case["allowed"].as_bool().expect("allowed is true or false");
+        let agent = text(case, "user_agent");
+        let direct = Robots::parse(&body, agent).verdict(&path).allowed;
+        let stored = Robots::parse(to_text(&body).as_bytes(), agent)
+            .verdict(&path)
+            .allowed;
+        ((direct, stored) != (expected, expected)).then(|| case.to_string())
+    });
+}
+
+/// The crawler asks with URLs that `url` has parsed, and so percent-encoded.
+#[test]
+fn robots_cases_with_parsed_urls() {
+    let file = "robots_cases.json";
+    let Some(cases) = cases(file) else { return };
+    check_all(file, &cases, |case| {
+        let Ok(url) = Url::parse(text(case, "url")) else {
+            return None;
+        };
+        let robots = Robots::parse(&robots_body(case), text(case, "user_agent"));
+        let verdict = robots.verdict(&path_to_match(url.as_str()));
+        (Some(verdict.allowed) != case["allowed"].as_bool()).then(|| case.to_string())
+    });
+}
+
+#[test]
+fn robots_crawl_delay_and_sitemaps() {
+    let file = "robots_crawl_delay_and_sitemaps.json";
+    let Some(cases) = cases(file) else { return };
+    check_all(file, &cases, |case| {
+        let robots = Robots::parse(&robots_body(case), text(case, "user_agent"));
+        let delay = case["crawl_delay_ms"].as_u64().map(Duration::from_millis);
+        let base = Url::parse(text(case, "base_url")).expect("a base URL");
+        let found: Vec<String> = robots
+            .sitemap_urls(&base)
+            .iter()
+            .map(Url::to_string)
+            .collect();
+        let passes = robots.crawl_delay() == delay && Value::from(found) == case["sitemaps"];
+        (!passes).then(|| case.to_string())
+    });
+}
+
+#[test]
+fn retry_after() {
+    let file = "retry_after.json";
+    let Some(data) = cases(file) else { return };
+    let now = data["now_unix"].as_i64().expect("now_unix is a number");
+    let now = Timestamp::from_second(now).expect("now_unix is a time");
+    // Waits that a crawl may be configured to grant: more is "cap".
+    let configured = Duration::from_hours(1);
+    check_all(file, &data["cases"], |case| {
+        let wait = parse_retry_after(text(case, "value"), now);
+        let passes = match &case["expected"] {
+            Value::Null => wait.is_none(),
+            Value::String(word) if word == "cap" => {
+                wait.is_some_and(|wait| configured < wait && wait <= LONGEST)
+            }
+            Value::String(_) => wait.is_none_or(|wait| wait == Duration::from_mins(2)),
+            seconds => wait.map(|wait| wait.as_secs()) == seconds.as_u64() && wait.is_some(),
+        };
+        (!passes).then(|| format!("{case} gave {wait:?}"))
+    });
+}
