@@ -6,6 +6,7 @@ pub mod clock;
 pub mod request;
 pub mod item;
 pub mod settings;
+pub mod policy;
 pub mod page;
 pub mod spider;
 pub mod fetch;

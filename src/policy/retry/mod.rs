@@ -23,6 +23,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use self::after::parse_retry_after;
+use crate::settings::Settings;
 
 /// The longest wait that this module speaks of, 136 years: what is longer saturates to it, so
 /// that a caller may add it to a time of today.
@@ -63,15 +64,15 @@ pub enum Jitter {
 /// `max`, spread by `jitter`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// Wait before the first retry. Default 1 s.
+    /// Wait before the first retry.
     pub base: Duration,
-    /// Longest wait of our own making. Default 60 s.
+    /// Longest wait of our own making.
     pub max: Duration,
-    /// How often a request is tried again after its first try. Default 3.
+    /// How often a request is tried again after its first try.
     pub retries: u32,
-    /// Default [`Jitter::Equal`].
+    /// How the waits are spread.
     pub jitter: Jitter,
-    /// How long a `Retry-After` is believed; it may exceed `max`. Default 1 hour.
+    /// How long a `Retry-After` is believed; it may exceed `max`.
     pub retry_after_max: Duration,
 }
 
@@ -113,15 +114,22 @@ impl fmt::Display for Class {
     }
 }
 
+impl From<&Settings> for Backoff {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            base: settings.retry_delay,
+            max: settings.max_retry_delay,
+            retries: settings.retries.into(),
+            jitter: Jitter::Equal,
+            retry_after_max: settings.max_retry_after,
+        }
+    }
+}
+
+/// As the default settings have it.
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            base: Duration::from_secs(1),
-            max: Duration::from_mins(1),
-            retries: 3,
-            jitter: Jitter::default(),
-            retry_after_max: Duration::from_hours(1),
-        }
+        Self::from(&Settings::default())
     }
 }
 
@@ -192,12 +200,12 @@ mod tests {
     }
 
     fn seconds(base: u64, max: u64, jitter: Jitter) -> Backoff {
-        let (base, max) = (Duration::from_secs(base), Duration::from_secs(max));
         Backoff {
-            base,
-            max,
+            base: Duration::from_secs(base),
+            max: Duration::from_secs(max),
+            retries: 3,
             jitter,
-            ..Backoff::default()
+            retry_after_max: Duration::from_hours(1),
         }
     }
 

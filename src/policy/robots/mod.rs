@@ -45,11 +45,8 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// How much of one line is read; what is beyond it is ignored. Google's bound.
 pub const MAX_LINE_BYTES: usize = 2083 * 8 - 1;
 
-/// The file that stands for a host whose robots.txt does not exist: everything is allowed.
-pub const ALLOW_ALL: &str = "";
-
-/// The file that stands for a host whose robots.txt cannot be reached: nothing is allowed.
-pub const DISALLOW_ALL: &str =
+/// What a host whose robots.txt cannot be reached is taken to have said.
+const DISALLOW_ALL: &str =
     "User-agent: *\nDisallow: /  # our own line: robots.txt could not be reached\n";
 
 /// The rules of one host's robots.txt for one product token.
@@ -107,9 +104,19 @@ impl Robots {
         file
     }
 
+    /// What the answer to a request for robots.txt means, from its final status (0 if there was
+    /// no answer) and its body.
+    pub fn of_answer(status: u16, body: &[u8], user_agent: &str) -> Self {
+        match Availability::of_status(status) {
+            Availability::Readable => Self::parse(body, user_agent),
+            Availability::Unavailable => Self::allow_all(),
+            Availability::Unreachable => Self::disallow_all(),
+        }
+    }
+
     /// No rules: a host without a robots.txt.
     pub fn allow_all() -> Self {
-        Self::parse(ALLOW_ALL.as_bytes(), "")
+        Self::default()
     }
 
     /// Nothing but `/robots.txt` may be fetched: a host whose robots.txt cannot be reached.
@@ -163,12 +170,13 @@ impl Robots {
 }
 
 impl Availability {
-    /// What a final status (redirects followed, five at least) means. Google's reading of 429:
-    /// a host that cannot answer for robots.txt cannot answer for pages either.
+    /// What a final status means: redirects were followed, five at least; 0 is no answer.
+    ///
+    /// 429 is read as Google reads it: a host that has no time for robots.txt has none for pages.
     pub fn of_status(status: u16) -> Self {
         match status {
             200..=299 => Self::Readable,
-            500.. => Self::Unreachable,
+            0 | 500.. => Self::Unreachable,
             _ if Class::Status(status).is_transient() => Self::Unreachable,
             _ => Self::Unavailable,
         }

@@ -225,6 +225,13 @@ fn no_file_and_no_answer() {
     assert!(Robots::default().verdict("/a").allowed);
     assert!(!Robots::disallow_all().verdict("/").allowed);
     assert!(Robots::disallow_all().verdict("/robots.txt").allowed);
+    let body = b"User-agent: *\nDisallow: /a";
+    let blocked = |status| {
+        let robots = Robots::of_answer(status, body, "x");
+        ["/a", "/b"].map(|path| !robots.verdict(path).allowed)
+    };
+    let expected = [[true, false], [false, false], [true, true]];
+    assert_eq!([200, 404, 503].map(blocked), expected);
     let check =
         |status, expected| assert_eq!(Availability::of_status(status), expected, "{status}");
     for status in [200, 204, 206] {
@@ -233,7 +240,7 @@ fn no_file_and_no_answer() {
     for status in [301, 304, 400, 401, 403, 404, 410, 451] {
         check(status, Availability::Unavailable);
     }
-    for status in [408, 429, 500, 501, 503, 599] {
+    for status in [0, 408, 429, 500, 501, 503, 599] {
         check(status, Availability::Unreachable);
     }
 }
