@@ -290,6 +290,20 @@ fn a_file_too_long_is_cut_at_a_line() {
 }
 
 #[test]
+fn the_work_of_a_verdict_is_bounded() {
+    let check = |rule: &str, path: &str, allowed: bool| {
+        let body = rule.repeat(MAX_BYTES / rule.len());
+        let robots = Robots::parse(format!("User-agent: *\n{body}").as_bytes(), "x");
+        let verdict = robots.verdict(path);
+        assert_eq!((verdict.allowed, verdict.rule), (allowed, None), "{rule:?}");
+    };
+    let long = format!("/{}", "b".repeat(8 << 10));
+    check("Disallow:/*ba*c\n", &long, false);
+    check("Disallow:/*ba*c\n", "/an/ordinary/path.html?page=2", true);
+    check("Disallow: /caf\u{e9}/au-lait/\n", &long, true);
+}
+
+#[test]
 fn text_keeps_what_a_column_cannot_hold() {
     let body = b"User-agent: *\nDisallow: /b\xFCcher\0/\nDisallow: /\xC3\xBC";
     let text = to_text(body);
