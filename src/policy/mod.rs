@@ -14,5 +14,7 @@
 //! assert_eq!(verdict.rule.map(|rule| rule.line), Some(2));
 //! ```
 
+pub mod scope;
 pub mod robots;
+pub mod redirect;
 pub mod retry;
