@@ -76,12 +76,20 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// Whether another try may succeed.
-    pub fn is_transient(self) -> bool {
-        matches!(
-            self,
-            Self::Dns | Self::Connect | Self::Timeout | Self::Reset
-        )
+    /// The name in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::Protocol => "protocol",
+            Self::TooLarge => "too_large",
+            Self::Encoding => "encoding",
+            Self::Blocked => "blocked",
+            Self::Other => "fetch",
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use url::Url;
+use url::{Host, Url};
 
 /// The hosts that may be crawled.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +65,17 @@ pub fn host_and_port(url: &Url) -> String {
     match url.port() {
         None => name.to_owned(),
         Some(port) => format!("{name}:{port}"),
+    }
+}
+
+/// Whether a URL or origin names this machine, where no delay is needed: `localhost` and names below
+/// it, 127.0.0.0/8 and ::1.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

@@ -9,6 +9,7 @@
 //! The engine talks to a [`Store`]; people and the commands that report talk to a [`Reader`].
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -323,8 +324,9 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Taken, StoreError>>;
 
-    /// Writes a batch, whole or not at all.
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Receipt, StoreError>>;
+    /// Writes a batch, whole or not at all. It is shared, not given, so that a commit that failed can
+    /// be tried again, and what was committed can be told on, without a copy.
+    fn commit(&self, batch: Arc<Batch>) -> BoxFuture<'_, Result<Receipt, StoreError>>;
 
     /// Gives hosts back: with their pace, and parked if they have nothing queued.
     fn release(&self, hosts: Vec<Host>) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -370,6 +372,9 @@ pub enum StoreError {
         /// The file.
         path: String,
     },
+    /// Somebody else holds the database; it may be free again soon.
+    #[error("database is busy: {0}")]
+    Busy(String),
     /// Anything else the database says.
     #[error("database: {0}")]
     Database(String),
