@@ -12,6 +12,7 @@ pub mod spider;
 pub mod fetch;
 pub mod frontier;
 pub mod store;
+pub mod export;
 pub mod engine;
 #[doc(hidden)]
 pub mod private;
