@@ -14,10 +14,12 @@ pub mod frontier;
 pub mod store;
 pub mod export;
 pub mod engine;
+pub mod ui;
+pub mod cli;
 #[doc(hidden)]
 pub mod private;
 
-pub use nephila_macros::{Item, css, spider};
+pub use nephila_macros::{Item, css, spider, spiders};
 pub use request::Result;
 
 /// What a spider needs: `use nephila::prelude::*;`.

@@ -52,6 +52,7 @@ mod item;
 mod names;
 mod selector;
 mod spider;
+mod spiders;
 
 use proc_macro::TokenStream;
 
@@ -73,4 +74,15 @@ pub fn item(input: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn css(input: TokenStream) -> TokenStream {
     css::expand(input.into()).into()
+}
+
+/// A `mod` line for every file beside the one that calls it: in `spiders/main.rs`, every spider of
+/// the folder is found by itself.
+///
+/// A new file is noticed once something is rebuilt; one line in a build script sees to that:
+/// `println!("cargo::rerun-if-changed=spiders");`.
+#[proc_macro]
+pub fn spiders(input: TokenStream) -> TokenStream {
+    let caller = proc_macro::Span::call_site().local_file();
+    spiders::expand(&input.into(), caller).into()
 }

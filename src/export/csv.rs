@@ -26,7 +26,9 @@ impl<W: Write> Csv<W> {
     /// # Errors
     /// What the file says to the last bytes.
     pub fn into_inner(self) -> io::Result<W> {
-        self.to.into_inner().map_err(csv::IntoInnerError::into_error)
+        self.to
+            .into_inner()
+            .map_err(csv::IntoInnerError::into_error)
     }
 }
 

@@ -48,7 +48,7 @@ mod seeds;
 mod step;
 
 pub use args::{Args, ArgsError, Build, FromArgs, ViaDefault, ViaDeserialize, ViaNothing};
-pub use registry::{Registration, find, registered};
+pub use registry::{Package, Registration, find, packages, registered};
 pub use seeds::Seeds;
 pub use step::{Failure, Named, Yield};
 

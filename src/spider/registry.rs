@@ -18,6 +18,20 @@ pub struct Registration {
 
 inventory::collect!(Registration);
 
+/// A Cargo package whose spiders are in this program: `spiders!()` registers it.
+#[derive(Debug)]
+pub struct Package {
+    /// The folder of its `Cargo.toml` at the time of the build.
+    pub folder: &'static str,
+}
+
+inventory::collect!(Package);
+
+/// The packages whose spiders are in this program.
+pub fn packages() -> impl Iterator<Item = &'static Package> {
+    inventory::iter::<Package>()
+}
+
 /// All spiders of this program, by name.
 pub fn registered() -> Vec<&'static Registration> {
     let mut all: Vec<_> = inventory::iter::<Registration>().collect();
