@@ -28,8 +28,12 @@ pub enum NotFollowed {
 }
 
 /// Headers of a request that may go to another origin.
-const HARMLESS: [HeaderName; 4] =
-    [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT, header::CACHE_CONTROL];
+const HARMLESS: [HeaderName; 4] = [
+    header::ACCEPT,
+    header::ACCEPT_LANGUAGE,
+    header::USER_AGENT,
+    header::CACHE_CONTROL,
+];
 
 /// Whether a status is a redirect that has a target.
 pub fn is_redirect(status: StatusCode) -> bool {
@@ -57,16 +61,26 @@ pub fn follow(request: &Request, response: &Response, max: u8) -> Result<Request
     if becomes_get {
         next.method = Method::GET;
         next.body = None;
-        for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+        for name in [
+            header::CONTENT_TYPE,
+            header::CONTENT_LENGTH,
+            header::CONTENT_ENCODING,
+        ] {
             next.headers.remove(name);
         }
     }
     if origin_of(&url) != origin_of(&request.url) {
         if next.body.is_some() {
-            return Err(NotFollowed::BodyElsewhere(url.host_str().unwrap_or_default().to_owned()));
+            return Err(NotFollowed::BodyElsewhere(
+                url.host_str().unwrap_or_default().to_owned(),
+            ));
         }
-        let foreign: Vec<_> =
-            next.headers.keys().filter(|name| !HARMLESS.contains(name)).cloned().collect();
+        let foreign: Vec<_> = next
+            .headers
+            .keys()
+            .filter(|name| !HARMLESS.contains(name))
+            .cloned()
+            .collect();
         for name in foreign {
             next.headers.remove(name);
         }
@@ -105,15 +119,21 @@ mod tests {
         let mut request = Request::new(url, StepRef::named("x"));
         request.method = Method::POST;
         request.body = Some("secret".into());
-        request.headers.insert("x-api-key", HeaderValue::from_static("k"));
-        request.headers.insert("content-type", HeaderValue::from_static("text/plain"));
+        request
+            .headers
+            .insert("x-api-key", HeaderValue::from_static("k"));
+        request
+            .headers
+            .insert("content-type", HeaderValue::from_static("text/plain"));
         request
     }
 
     fn check(request: &Request, status: u16, location: &str, expected: &str) {
         let mut response = Response::new(request.url.clone(), "");
         response.status = StatusCode::from_u16(status).unwrap();
-        response.headers.insert(header::LOCATION, HeaderValue::from_str(location).unwrap());
+        response
+            .headers
+            .insert(header::LOCATION, HeaderValue::from_str(location).unwrap());
         let outcome = match follow(request, &response, 3) {
             Err(error) => error.to_string(),
             Ok(next) => {
@@ -126,19 +146,54 @@ mod tests {
 
     #[test]
     fn method_body_and_headers() {
-        check(&post(), 302, "/next", "GET https://a.example/next#top [x-api-key]");
-        check(&post(), 303, "/n#x", "GET https://a.example/n#x [x-api-key]");
-        check(&post(), 307, "/n", "POST https://a.example/n#top [x-api-key content-type]");
-        check(&post(), 308, "https://b.example/", "redirect would send the body on to b.example");
-        check(&post(), 302, "https://b.example/", "GET https://b.example/#top []");
-        check(&post(), 302, "http://a.example/", "GET http://a.example/#top []");
+        check(
+            &post(),
+            302,
+            "/next",
+            "GET https://a.example/next#top [x-api-key]",
+        );
+        check(
+            &post(),
+            303,
+            "/n#x",
+            "GET https://a.example/n#x [x-api-key]",
+        );
+        check(
+            &post(),
+            307,
+            "/n",
+            "POST https://a.example/n#top [x-api-key content-type]",
+        );
+        check(
+            &post(),
+            308,
+            "https://b.example/",
+            "redirect would send the body on to b.example",
+        );
+        check(
+            &post(),
+            302,
+            "https://b.example/",
+            "GET https://b.example/#top []",
+        );
+        check(
+            &post(),
+            302,
+            "http://a.example/",
+            "GET http://a.example/#top []",
+        );
     }
 
     #[test]
     fn what_is_not_followed() {
         let mut get = Request::new("http://a.example/".parse().unwrap(), StepRef::named("x"));
         check(&get, 301, "file:///etc/passwd", "redirect to a `file:` URL");
-        check(&get, 301, "http://", "redirect without a usable Location: `http://`");
+        check(
+            &get,
+            301,
+            "http://",
+            "redirect without a usable Location: `http://`",
+        );
         get.redirects = 3;
         check(&get, 301, "/", "more than 3 redirects");
     }
@@ -148,7 +203,9 @@ mod tests {
         let follow_dedup = |request: &Request, location| {
             let mut response = Response::new(request.url.clone(), "");
             response.status = StatusCode::FOUND;
-            response.headers.insert(header::LOCATION, HeaderValue::from_static(location));
+            response
+                .headers
+                .insert(header::LOCATION, HeaderValue::from_static(location));
             follow(request, &response, 3).unwrap().dedup
         };
         let get = Request::new("http://a.example/a".parse().unwrap(), StepRef::named("x"));

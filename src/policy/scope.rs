@@ -34,7 +34,10 @@ impl Scope {
                 None => Pattern::Exact(text),
             },
         };
-        Self { seeds: HashSet::new(), patterns: patterns.iter().map(pattern).collect() }
+        Self {
+            seeds: HashSet::new(),
+            patterns: patterns.iter().map(pattern).collect(),
+        }
     }
 
     /// Takes the host of `url` in.
@@ -85,7 +88,11 @@ mod tests {
 
     #[test]
     fn membership() {
-        let patterns = ["*.Shop.example".to_owned(), "cdn.example".into(), "api.example:81".into()];
+        let patterns = [
+            "*.Shop.example".to_owned(),
+            "cdn.example".into(),
+            "api.example:81".into(),
+        ];
         let mut scope = Scope::new(&patterns);
         scope.add(&"http://127.0.0.1:7788/x".parse().unwrap());
         scope.add(&"https://seed.example/".parse().unwrap());
