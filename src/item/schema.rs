@@ -145,7 +145,7 @@ impl Schema {
 }
 
 /// Tables of the store itself (`migrations/`).
-const RESERVED_TABLES: [&str; 10] = [
+const RESERVED_TABLES: [&str; 13] = [
     "crawl",
     "run",
     "host",
@@ -153,7 +153,10 @@ const RESERVED_TABLES: [&str; 10] = [
     "queue",
     "page",
     "url",
+    "robots",
+    "attempt",
     "cookie",
+    "refused",
     "item_table",
     "worker",
 ];

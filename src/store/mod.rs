@@ -8,6 +8,12 @@
 //!
 //! The engine talks to a [`Store`]; people and the commands that report talk to a [`Reader`].
 
+mod content;
+mod evolve;
+mod recent;
+mod spec;
+mod sqlite;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -336,6 +342,24 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends the run and gives back all it holds.
     fn end(&self, end: End) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// Opens the database at `url` for one crawl at a time: `sqlite:crawl.db`, `sqlite::memory:` or a
+/// plain path.
+///
+/// A file that is missing is made; its folder must be there.
+///
+/// # Errors
+/// [`Locked`](StoreError::Locked) if another process (or this one) has it open,
+/// [`Open`](StoreError::Open) if it can't be opened or made.
+pub async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
+    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        return Err(StoreError::Open {
+            path: "postgres://…".into(),
+            reason: "this build can't crawl into PostgreSQL".into(),
+        });
+    }
+    Ok(Arc::new(sqlite::Sqlite::open(url).await?))
 }
 
 /// What went wrong with the database.

@@ -4,3 +4,5 @@ mod charset_data;
 mod data;
 mod fetch;
 mod raw;
+#[cfg(test)]
+mod store;

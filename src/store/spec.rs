@@ -1,0 +1,209 @@
+//! What a queued request has beyond a plain GET, as JSON.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::request::{Request, StepRef};
+
+/// The part of a request that is neither in its path nor in its step; empty for a plain GET.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Spec {
+    /// If not GET.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<String>,
+    /// If it is more than origin and path: a fragment, a user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<Url>,
+    /// Values byte by byte as U+0000 to U+00FF, because HTTP does not say their charset.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<(String, String)>,
+    /// If the body is UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    /// If it is not: its bytes as U+0000 to U+00FF.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<Duration>,
+    #[serde(skip_serializing_if = "is_default")]
+    redirects: u8,
+    /// Not deduplicated.
+    #[serde(skip_serializing_if = "is_default")]
+    again: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// The JSON of `request`, whose canonical form is `origin` and `path`; none for a plain GET.
+pub(super) fn write(request: &Request, origin: &str, path: &str) -> Option<String> {
+    let url = request.url.as_str();
+    let canonical = url.strip_prefix(origin) == Some(path);
+    let spec = Spec {
+        method: (request.method != Method::GET).then(|| request.method.to_string()),
+        url: (!canonical).then(|| request.url.clone()),
+        headers: request
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), from_bytes(value.as_bytes())))
+            .collect(),
+        body: None,
+        bytes: None,
+        timeout: request.timeout,
+        redirects: request.redirects,
+        again: !request.dedup,
+    };
+    let spec = with_body(spec, request.body.as_deref());
+    if spec == Spec::default() {
+        return None;
+    }
+    Some(serde_json::to_string(&spec).expect("strings and numbers are JSON"))
+}
+
+fn with_body(spec: Spec, body: Option<&[u8]>) -> Spec {
+    match body.map(|body| (str::from_utf8(body), body)) {
+        None => spec,
+        Some((Ok(text), _)) => Spec {
+            body: Some(text.to_owned()),
+            ..spec
+        },
+        Some((Err(_), body)) => Spec {
+            bytes: Some(from_bytes(body)),
+            ..spec
+        },
+    }
+}
+
+/// The request of a queue row: `url` is its origin and path.
+///
+/// Priority and depth are the row's; `not_before` is gone, because it has passed.
+///
+/// # Errors
+/// What is wrong with the row, which only another program can have made.
+pub(super) fn read(url: &str, step: StepRef, spec: Option<&str>) -> Result<Request, String> {
+    let spec: Spec = match spec {
+        None => Spec::default(),
+        Some(json) => serde_json::from_str(json).map_err(|error| format!("its spec: {error}"))?,
+    };
+    let url = match spec.url {
+        Some(url) => url,
+        None => Url::parse(url).map_err(|error| format!("its URL {url}: {error}"))?,
+    };
+    let mut request = Request::new(url, step);
+    if let Some(method) = spec.method {
+        request.method =
+            Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
+    }
+    request.headers = headers(spec.headers)?;
+    request.body = match (spec.body, spec.bytes) {
+        (Some(text), _) => Some(text.into()),
+        (None, Some(text)) => Some(to_bytes(&text)?.into()),
+        (None, None) => None::<Bytes>,
+    };
+    request.timeout = spec.timeout;
+    request.redirects = spec.redirects;
+    request.dedup = !spec.again;
+    Ok(request)
+}
+
+fn headers(pairs: Vec<(String, String)>) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::with_capacity(pairs.len());
+    for (name, value) in pairs {
+        let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
+        let value = HeaderValue::try_from(to_bytes(&value)?).map_err(|error| error.to_string())?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn from_bytes(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
+}
+
+fn to_bytes(text: &str) -> Result<Vec<u8>, String> {
+    text.chars()
+        .map(|letter| u8::try_from(letter).map_err(|_| format!("`{letter}` is no byte")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::canonical;
+
+    fn check(url: &str, change: impl FnOnce(&mut Request), expected: Option<&str>) {
+        let mut request = Request::new(url.parse().unwrap(), StepRef::named("list"));
+        change(&mut request);
+        let (origin, path) = canonical(&request.url, 1000).unwrap();
+        let json = write(&request, &origin, &path);
+        assert_eq!(json.as_deref(), expected);
+        let back = read(
+            &format!("{origin}{path}"),
+            StepRef::named("list"),
+            json.as_deref(),
+        );
+        assert_eq!(back, Ok(request));
+    }
+
+    #[test]
+    fn what_is_not_plain_comes_back() {
+        check("http://e.x/", |_| {}, None);
+        check("http://e.x/\u{e4}?b=%7e", |_| {}, None);
+        check(
+            "http://ann:pw@e.x/#top",
+            |_| {},
+            Some(r#"{"url":"http://ann:pw@e.x/#top"}"#),
+        );
+        check(
+            "http://e.x/",
+            |request| {
+                request.method = Method::POST;
+                request.body = Some("a=\"\u{e4}\"".into());
+            },
+            Some(r#"{"method":"POST","body":"a=\"ä\""}"#),
+        );
+        check(
+            "http://e.x/",
+            |request| request.body = Some(Bytes::from_static(b"\xff\x00")),
+            Some("{\"bytes\":\"\u{ff}\\u0000\"}"),
+        );
+        check(
+            "http://e.x/",
+            |request| {
+                let value = HeaderValue::from_bytes(b"\xe4").unwrap();
+                request.headers.append("x-a", value);
+                request
+                    .headers
+                    .append("x-a", HeaderValue::from_static("two"));
+            },
+            Some(r#"{"headers":[["x-a","ä"],["x-a","two"]]}"#),
+        );
+        check(
+            "http://e.x/",
+            |request| {
+                request.timeout = Some(Duration::from_millis(1500));
+                request.redirects = 2;
+                request.dedup = false;
+            },
+            Some(r#"{"timeout":{"secs":1,"nanos":500000000},"redirects":2,"again":true}"#),
+        );
+    }
+
+    #[test]
+    fn a_row_that_is_broken_says_so() {
+        let check = |spec, expected: &str| {
+            let error = read("http://e.x/", StepRef::named("list"), Some(spec)).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        };
+        check("{", "its spec");
+        check(r#"{"color":1}"#, "unknown field");
+        check(r#"{"bytes":"€"}"#, "`€` is no byte");
+        check(r#"{"method":"G T"}"#, "invalid HTTP method");
+    }
+}

@@ -1,0 +1,131 @@
+//! Opening the file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlStr};
+
+use super::error::{Failure, migration};
+use crate::store::StoreError;
+
+/// Where a database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In this process, gone with it.
+    Memory,
+    /// A file and its companions `-wal`, `-shm` and `.lock`.
+    File(PathBuf),
+}
+
+impl Place {
+    /// `sqlite:crawl.db`, `sqlite://crawl.db`, `sqlite::memory:` or a plain path.
+    pub(super) fn parse(url: &str) -> Self {
+        let path = url.strip_prefix("sqlite:").unwrap_or(url);
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path == ":memory:" {
+            Self::Memory
+        } else {
+            Self::File(path.into())
+        }
+    }
+
+    /// For messages.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Memory => ":memory:".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// Opens the connection that writes, and brings the tables up to date.
+pub(super) async fn writer(place: &Place) -> Result<SqliteConnection, StoreError> {
+    let options = match place {
+        Place::Memory => options(),
+        // What a crash of the machine may cost with NORMAL is the last commits, whole ones: their
+        // pages are fetched again. A crash of the process costs nothing.
+        Place::File(path) => options()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            // 16 MiB: the pages of a batch and its neighbours are written back once, not each time.
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("journal_size_limit", "67108864"),
+    };
+    // Otherwise a user's view on a table would forbid to replace it by one with looser columns.
+    let options = options.pragma("legacy_alter_table", "ON");
+    let name = place.name();
+    let mut connection = connect(&options, &name).await?;
+    migrator()
+        .run_direct(None, &mut connection, false)
+        .await
+        .map_err(|error| migration(error, &name))?;
+    Ok(connection)
+}
+
+/// Opens a connection that can only read and waits for no writer.
+pub(super) async fn reader(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let options = options()
+        .filename(path)
+        .read_only(true)
+        .pragma("query_only", "ON");
+    connect(&options, &path.display().to_string()).await
+}
+
+async fn connect(
+    options: &SqliteConnectOptions,
+    name: &str,
+) -> Result<SqliteConnection, StoreError> {
+    options
+        .connect()
+        .await
+        .map_err(|error| Failure::from(error).at(name))
+}
+
+fn options() -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .busy_timeout(Duration::from_secs(10))
+        .foreign_keys(false)
+        // The system's file cache does the work; a large cache of our own only doubles it.
+        .pragma("cache_size", "-16000")
+        .pragma("temp_store", "MEMORY")
+        .statement_cache_capacity(200)
+        // Rows of a whole statement fit, so that the two threads need not wait for each other.
+        .row_buffer_size(512)
+        .disable_statement_logging()
+}
+
+fn migrator() -> Migrator {
+    let migration = |version, name: &'static str, sql| {
+        Migration::new(
+            version,
+            name.into(),
+            MigrationType::Simple,
+            SqlStr::from_static(sql),
+            false,
+        )
+    };
+    Migrator::with_migrations(vec![migration(
+        1,
+        "start",
+        include_str!("../../../migrations/sqlite/0001_start.sql"),
+    )])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        let check = |url, path: &str| assert_eq!(Place::parse(url), Place::File(path.into()));
+        check("sqlite:crawl.db", "crawl.db");
+        check("sqlite://a/crawl.db", "a/crawl.db");
+        check("sqlite:///a/crawl.db", "/a/crawl.db");
+        check("a b.db", "a b.db");
+        assert_eq!(Place::parse("sqlite::memory:"), Place::Memory);
+    }
+}

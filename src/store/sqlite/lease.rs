@@ -1,0 +1,191 @@
+//! Hosts: who may work on them, and when there is something to do.
+//!
+//! `lease_at` of a free host is the first moment at which one of its requests may be sent; it is
+//! computed when the host is given back and lowered by those who queue requests for it. So neither
+//! a lease nor the question how long to rest looks at more hosts than it answers with.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::error::Failure;
+use super::{Active, Inner, cell, moment, pages};
+use crate::request::HostKey;
+use crate::store::{Host, Rest, RobotsFile};
+
+const DUE: &str = "SELECT h.id, h.origin, h.seed, h.next_at, h.errors, r.status, r.body, r.at,
+       (SELECT q.due FROM queue q WHERE q.host = h.id ORDER BY q.due LIMIT 1)
+FROM host h LEFT JOIN robots r ON r.host = h.id
+WHERE h.crawl = ? AND h.run IS NULL AND h.lease_at <= ?
+ORDER BY h.lease_at LIMIT ?";
+
+const IS_ANY_DUE: &str = "SELECT EXISTS
+(SELECT 1 FROM host WHERE crawl = ? AND run IS NULL AND lease_at <= ?)";
+
+/// Takes hosts that have something to do now.
+pub(super) async fn lease(
+    inner: Arc<Inner>,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Vec<Host>, Failure> {
+    let active = inner.active()?;
+    let now = active.tell(now);
+    if limit == 0 || !is_any_due(&inner, &active, now).await? {
+        return Ok(Vec::new());
+    }
+    let mut writer = inner.writer.lock().await;
+    writer.begin().await?;
+    let leased = take_due(writer.connection(), &active, limit, now).await;
+    writer.finish(leased).await
+}
+
+/// Asked of the reader, so that an idle engine writes nothing.
+async fn is_any_due(inner: &Inner, active: &Active, now: i64) -> Result<bool, Failure> {
+    let Some(reader) = &inner.reader else {
+        return Ok(true);
+    };
+    Ok(sqlx::query_scalar(IS_ANY_DUE)
+        .bind(active.crawl)
+        .bind(now)
+        .fetch_one(&mut *reader.lock().await)
+        .await?)
+}
+
+async fn take_due(
+    db: &mut SqliteConnection,
+    active: &Active,
+    limit: usize,
+    now: i64,
+) -> Result<Vec<Host>, Failure> {
+    let mut leased = Vec::new();
+    while leased.len() < limit {
+        let rows = sqlx::query(DUE)
+            .bind(active.crawl)
+            .bind(now)
+            .bind((limit - leased.len()) as i64)
+            .fetch_all(&mut *db)
+            .await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in &rows {
+            let host = read(row)?;
+            let first_due: Option<i64> = cell(row, 8)?;
+            if first_due.is_some_and(|due| due <= now) {
+                hold(db, active, host.key).await?;
+                leased.push(host);
+            } else {
+                free(db, host.key).await?;
+            }
+        }
+    }
+    Ok(leased)
+}
+
+async fn hold(db: &mut SqliteConnection, active: &Active, host: HostKey) -> Result<(), Failure> {
+    sqlx::query("UPDATE host SET run = ? WHERE id = ?")
+        .bind(active.run)
+        .bind(host.0)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Makes nobody its holder and computes `lease_at` anew.
+async fn free(db: &mut SqliteConnection, host: HostKey) -> Result<(), Failure> {
+    sqlx::query(
+        "UPDATE host SET run = NULL, lease_at =
+           (SELECT max(next_at, q.due) FROM queue q WHERE q.host = host.id ORDER BY q.due LIMIT 1)
+         WHERE id = ?",
+    )
+    .bind(host.0)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+fn read(row: &SqliteRow) -> Result<Host, Failure> {
+    let status: Option<i64> = cell(row, 5)?;
+    let robots = match status {
+        None => None,
+        Some(status) => Some(RobotsFile {
+            status: status as u16,
+            body: cell(row, 6)?,
+            at: moment(cell(row, 7)?),
+        }),
+    };
+    Ok(Host {
+        key: HostKey(cell(row, 0)?),
+        origin: cell(row, 1)?,
+        seed: cell(row, 2)?,
+        next_at: moment(cell(row, 3)?),
+        errors: cell(row, 4)?,
+        robots,
+    })
+}
+
+/// Gives hosts back.
+pub(super) async fn release(inner: Arc<Inner>, hosts: Vec<Host>) -> Result<(), Failure> {
+    let active = inner.active()?;
+    if hosts.is_empty() {
+        return Ok(());
+    }
+    let mut writer = inner.writer.lock().await;
+    writer.begin().await?;
+    let released = give_back(writer.connection(), &active, &hosts).await;
+    writer.finish(released).await
+}
+
+async fn give_back(
+    db: &mut SqliteConnection,
+    active: &Active,
+    hosts: &[Host],
+) -> Result<(), Failure> {
+    pages::hosts(db, active, hosts).await?;
+    for host in hosts {
+        free(db, host.key).await?;
+    }
+    Ok(())
+}
+
+/// What is left: exact, and independent of the size of the queue.
+///
+/// Hosts that nobody holds are in order of `lease_at`; those that the engine holds are few.
+pub(super) async fn rest(inner: &Inner) -> Result<Rest, Failure> {
+    let active = inner.active()?;
+    let moments = match &inner.reader {
+        Some(reader) => moments(&mut *reader.lock().await, &active).await?,
+        None => moments(inner.writer.lock().await.connection(), &active).await?,
+    };
+    Ok(match moments.into_iter().flatten().min() {
+        Some(ms) => Rest::Until(moment(ms)),
+        None => Rest::Nothing,
+    })
+}
+
+const FREE: &str = "SELECT h.lease_at FROM host h
+WHERE h.crawl = ? AND h.run IS NULL AND h.lease_at IS NOT NULL
+  AND EXISTS (SELECT 1 FROM queue q WHERE q.host = h.id)
+ORDER BY h.lease_at LIMIT 1";
+
+const HELD: &str = "SELECT min((SELECT max(h.next_at, q.due) FROM queue q WHERE q.host = h.id
+                    ORDER BY q.due LIMIT 1))
+FROM host h WHERE h.run = ?";
+
+async fn moments(db: &mut SqliteConnection, active: &Active) -> Result<[Option<i64>; 2], Failure> {
+    let free: Option<i64> = sqlx::query_scalar(FREE)
+        .bind(active.crawl)
+        .fetch_optional(&mut *db)
+        .await?;
+    let held: Option<i64> = sqlx::query_scalar(HELD)
+        .bind(active.run)
+        .fetch_one(db)
+        .await?;
+    Ok([free, held])
+}
+
+/// The statements whose plans are promised.
+#[cfg(test)]
+pub(super) const HOT: [&str; 4] = [DUE, IS_ANY_DUE, FREE, HELD];

@@ -1,0 +1,193 @@
+//! The store in one SQLite file: one connection writes, another reads what to fetch next.
+//!
+//! Every call that writes runs in a task of its own, so that a dropped call ends its transaction
+//! all the same. A [lock](lock) keeps a second process out: leases need no clock then, and those of
+//! a process that died are void for the next one.
+
+mod begin;
+mod commit;
+mod error;
+mod file;
+mod items;
+mod lease;
+mod links;
+mod lock;
+mod many;
+mod pages;
+#[cfg(test)]
+mod plans;
+mod retire;
+mod table;
+mod take;
+mod tickets;
+mod writer;
+
+use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Row, Sqlite as Database};
+use tokio::sync::Mutex;
+
+use self::error::Failure;
+use self::file::Place;
+use self::lock::Lock;
+use self::writer::Writer;
+use super::{Batch, Began, Begin, End, Host, Receipt, Rest, Store, StoreError, Taken};
+use crate::request::HostKey;
+
+/// A [`Store`] in one SQLite file.
+pub(super) struct Sqlite(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    writer: Mutex<Writer>,
+    /// None in memory, where the writer is the only connection there can be.
+    reader: Option<Mutex<SqliteConnection>>,
+    active: RwLock<Option<Arc<Active>>>,
+    /// Dropped last, when both connections are gone.
+    lock: Option<Lock>,
+}
+
+/// The crawl that goes on.
+#[derive(Debug)]
+struct Active {
+    crawl: i64,
+    run: i64,
+    /// The latest moment that the engine has told: this module asks no clock where time decides.
+    told: AtomicI64,
+}
+
+impl Active {
+    fn tell(&self, now: Timestamp) -> i64 {
+        let now = now.as_millisecond();
+        self.told.fetch_max(now, Ordering::Relaxed);
+        now
+    }
+
+    fn told(&self) -> i64 {
+        self.told.load(Ordering::Relaxed)
+    }
+}
+
+impl Sqlite {
+    /// Opens the database at `url` for writing: locks it, makes it if it is missing, and brings its
+    /// tables up to date.
+    pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
+        let place = Place::parse(url);
+        let lock = match &place {
+            Place::Memory => None,
+            Place::File(path) => Some(Lock::take(path)?),
+        };
+        let writer = file::writer(&place).await?;
+        let reader = match &place {
+            Place::Memory => None,
+            Place::File(path) => Some(Mutex::new(file::reader(path).await?)),
+        };
+        Ok(Self(Arc::new(Inner {
+            name: place.name(),
+            writer: Mutex::new(Writer::new(writer)),
+            reader,
+            active: RwLock::new(None),
+            lock,
+        })))
+    }
+
+    /// Runs `call` to its end, even if its caller goes away.
+    fn detached<T, C>(
+        &self,
+        call: impl FnOnce(Arc<Inner>) -> C,
+    ) -> BoxFuture<'_, Result<T, StoreError>>
+    where
+        T: Send + 'static,
+        C: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        let inner = self.0.clone();
+        let call = call(inner.clone());
+        Box::pin(async move {
+            tokio::spawn(call)
+                .await
+                .map_err(|error| StoreError::Database(format!("its task ended: {error}")))?
+                .map_err(|failure| failure.at(&inner.name))
+        })
+    }
+}
+
+impl Inner {
+    fn active(&self) -> Result<Arc<Active>, StoreError> {
+        self.active
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+            .ok_or_else(|| StoreError::Database("no crawl has begun".into()))
+    }
+
+    fn set_active(&self, active: Option<Active>) {
+        *self.active.write().unwrap_or_else(PoisonError::into_inner) = active.map(Arc::new);
+    }
+
+    fn say(&self, what: &str) {
+        if let Some(lock) = &self.lock {
+            lock.say(what);
+        }
+    }
+}
+
+impl Store for Sqlite {
+    fn begin(&self, begin: Begin) -> BoxFuture<'_, Result<Began, StoreError>> {
+        self.detached(|inner| begin::begin(inner, begin))
+    }
+
+    fn lease(&self, limit: usize, now: Timestamp) -> BoxFuture<'_, Result<Vec<Host>, StoreError>> {
+        self.detached(move |inner| lease::lease(inner, limit, now))
+    }
+
+    fn take(
+        &self,
+        host: HostKey,
+        limit: usize,
+        now: Timestamp,
+    ) -> BoxFuture<'_, Result<Taken, StoreError>> {
+        let inner = self.0.clone();
+        Box::pin(async move {
+            let taken = take::take(&inner, host, limit, now).await;
+            taken.map_err(|failure| failure.at(&inner.name))
+        })
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Receipt, StoreError>> {
+        self.detached(|inner| commit::commit(inner, batch))
+    }
+
+    fn release(&self, hosts: Vec<Host>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.detached(|inner| lease::release(inner, hosts))
+    }
+
+    fn rest(&self) -> BoxFuture<'_, Result<Rest, StoreError>> {
+        let inner = self.0.clone();
+        Box::pin(async move {
+            let rest = lease::rest(&inner).await;
+            rest.map_err(|failure| failure.at(&inner.name))
+        })
+    }
+
+    fn end(&self, end: End) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.detached(|inner| begin::end(inner, end))
+    }
+}
+
+/// A cell of a row, by position: names cost a look-up.
+fn cell<'row, T>(row: &'row SqliteRow, at: usize) -> Result<T, Failure>
+where
+    T: sqlx::Decode<'row, Database> + sqlx::Type<Database>,
+{
+    Ok(row.try_get(at)?)
+}
+
+/// A moment as stored; one that no calendar has is the end of time.
+fn moment(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
+}

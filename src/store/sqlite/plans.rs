@@ -1,0 +1,67 @@
+//! Every statement of the hot path finds its rows by an index: a scan costs nothing in a test and
+//! everything in a crawl of ten million pages.
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::file::{self, Place};
+use super::{commit, lease, links, pages, take, tickets};
+
+async fn plan(db: &mut SqliteConnection, sql: &str) -> Vec<String> {
+    sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+        .fetch_all(db)
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {sql}"))
+        .iter()
+        .map(|row| row.get("detail"))
+        .collect()
+}
+
+/// A line of a plan that reads a whole table or sorts a whole result.
+fn is_bad(step: &str) -> bool {
+    // The rows that were bound, and what a sub-query has found of them.
+    let is_bound = ["CONSTANT ROW", "VALUES CLAUSE", "SCAN v", "SCAN (subquery-"]
+        .iter()
+        .any(|part| step.contains(part));
+    (step.starts_with("SCAN") && !is_bound) || step.contains("TEMP B-TREE")
+}
+
+async fn check(db: &mut SqliteConnection) {
+    let hot = lease::HOT
+        .into_iter()
+        .chain(take::HOT)
+        .chain(tickets::hot())
+        .chain(links::hot())
+        .chain(pages::hot())
+        .chain(commit::hot());
+    for sql in hot {
+        let steps = plan(db, sql).await;
+        let bad = steps.iter().filter(|step| is_bad(step)).collect::<Vec<_>>();
+        assert!(bad.is_empty(), "{bad:?} in {steps:#?}\n{sql:.300}");
+    }
+}
+
+#[tokio::test]
+async fn hot_statements_search() {
+    let mut db = file::writer(&Place::Memory).await.unwrap();
+    check(&mut db).await;
+    // Statistics that a user's tool has left must not turn a plan round.
+    for statement in [
+        "INSERT INTO host (id, crawl, origin, lease_at) VALUES (1, 1, '', 0), (2, 1, '', 0), (3, 1, '', NULL)",
+        "INSERT INTO queue VALUES (1, 0, 0, 0, 1, 1, 0, '', '', NULL, NULL, NULL)",
+        "INSERT INTO seen VALUES (1, 1, 1)",
+        "ANALYZE",
+    ] {
+        sqlx::query(statement).execute(&mut db).await.unwrap();
+    }
+    check(&mut db).await;
+}
+
+#[test]
+fn a_scan_is_told_from_a_search() {
+    assert!(is_bad("SCAN queue"));
+    assert!(is_bad("SCAN host USING INDEX host_free"));
+    assert!(is_bad("USE TEMP B-TREE FOR ORDER BY"));
+    assert!(!is_bad("SEARCH queue USING PRIMARY KEY (host=? AND due=?)"));
+    assert!(!is_bad("SCAN 64-ROW VALUES CLAUSE"));
+}

@@ -1,0 +1,203 @@
+//! The way out of old crawls: a new one takes their place at once, their rows go in small pieces.
+//!
+//! Hashes are keyed by the crawl, so rows that are not yet gone collide with nothing and count for
+//! nobody. A process that dies between the pieces leaves the rest to the next.
+
+use std::sync::Arc;
+
+use sqlx::SqliteConnection;
+
+use super::error::Failure;
+use super::writer::Writer;
+use crate::request::Identity;
+
+/// Rows per transaction: the log stays small, a reader's view stays young.
+const PIECE: i64 = 20_000;
+
+/// Marks `old` as replaced by `new`. Politeness outlives the crawl: hosts that asked to be left
+/// alone until some moment go over to the new one, without work.
+pub(super) async fn replace(
+    db: &mut SqliteConnection,
+    old: i64,
+    new: i64,
+    key: &[u8],
+    now: i64,
+) -> Result<(), Failure> {
+    sqlx::query("UPDATE crawl SET state = 'dropped' WHERE id = ?")
+        .bind(old)
+        .execute(&mut *db)
+        .await?;
+    let Ok(key) = <[u8; 16]>::try_from(key) else {
+        return Ok(());
+    };
+    let identity = Identity::new(key);
+    let waiting: Vec<(String, i64, i64)> =
+        sqlx::query_as("SELECT origin, next_at, errors FROM host WHERE crawl = ? AND next_at > ?")
+            .bind(old)
+            .bind(now)
+            .fetch_all(&mut *db)
+            .await?;
+    for (origin, next_at, errors) in waiting {
+        sqlx::query("INSERT INTO host (id, crawl, origin, next_at, errors) VALUES (?, ?, ?, ?, ?)")
+            .bind(identity.host(&origin).0)
+            .bind(new)
+            .bind(origin)
+            .bind(next_at)
+            .bind(errors)
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Deletes the rows of all crawls that were replaced. Runs and items stay.
+pub(super) async fn sweep(writer: &mut Writer) -> Result<(), Failure> {
+    let dropped: Vec<i64> = sqlx::query_scalar("SELECT id FROM crawl WHERE state = 'dropped'")
+        .fetch_all(writer.connection())
+        .await?;
+    for crawl in dropped {
+        if is_alone(writer.connection(), crawl).await? {
+            clear(writer, crawl).await?;
+        } else {
+            sweep_hosts(writer, crawl).await?;
+            sweep_pages(writer, crawl).await?;
+        }
+        writer.begin().await?;
+        let gone = forget(writer.connection(), crawl).await;
+        writer.finish(gone).await?;
+    }
+    Ok(())
+}
+
+/// Whether no other crawl has rows in the large tables, apart from hosts that only wait.
+async fn is_alone(db: &mut SqliteConnection, crawl: i64) -> Result<bool, Failure> {
+    Ok(sqlx::query_scalar(
+        "SELECT NOT EXISTS (SELECT 1 FROM run JOIN crawl ON crawl.id = run.crawl
+           WHERE crawl.id <> ? AND crawl.state <> 'gone' AND run.known > 0)",
+    )
+    .bind(crawl)
+    .fetch_one(db)
+    .await?)
+}
+
+/// Without a condition, SQLite throws away whole trees instead of rows.
+async fn clear(writer: &mut Writer, crawl: i64) -> Result<(), Failure> {
+    writer.begin().await?;
+    let cleared = async {
+        let db = writer.connection();
+        for statement in [
+            "DELETE FROM queue",
+            "DELETE FROM seen",
+            "DELETE FROM page",
+            "DELETE FROM attempt",
+        ] {
+            sqlx::query(statement).execute(&mut *db).await?;
+        }
+        sqlx::query("DELETE FROM robots WHERE host IN (SELECT id FROM host WHERE crawl = ?)")
+            .bind(crawl)
+            .execute(&mut *db)
+            .await?;
+        sqlx::query("DELETE FROM host WHERE crawl = ?")
+            .bind(crawl)
+            .execute(&mut *db)
+            .await?;
+        Ok(())
+    }
+    .await;
+    writer.finish(cleared).await
+}
+
+/// A host's row goes when nothing hangs on it any more, so that an interrupted sweep finds it.
+async fn sweep_hosts(writer: &mut Writer, crawl: i64) -> Result<(), Failure> {
+    let mut last = i64::MIN;
+    loop {
+        let hosts: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM host WHERE crawl = ? AND id > ? ORDER BY id LIMIT 1000",
+        )
+        .bind(crawl)
+        .bind(last)
+        .fetch_all(writer.connection())
+        .await?;
+        let Some(&end) = hosts.last() else {
+            return Ok(());
+        };
+        last = end;
+        for table in ["queue", "seen"] {
+            for &host in &hosts {
+                drain(writer, table, host).await?;
+            }
+        }
+        writer.begin().await?;
+        let deleted = delete_hosts(writer.connection(), &hosts).await;
+        writer.finish(deleted).await?;
+    }
+}
+
+async fn drain(writer: &mut Writer, table: &str, host: i64) -> Result<(), Failure> {
+    let statement: Arc<str> = match table {
+        "queue" => "DELETE FROM queue WHERE (host, due, ord, depth, seq) IN
+                    (SELECT host, due, ord, depth, seq FROM queue WHERE host = ? LIMIT ?)",
+        _ => "DELETE FROM seen WHERE (host, fp) IN (SELECT host, fp FROM seen WHERE host = ? LIMIT ?)",
+    }
+    .into();
+    loop {
+        let deleted = sqlx::query(sqlx::AssertSqlSafe(statement.clone()))
+            .bind(host)
+            .bind(PIECE)
+            .execute(writer.connection())
+            .await?
+            .rows_affected();
+        if (deleted as i64) < PIECE {
+            return Ok(());
+        }
+    }
+}
+
+async fn delete_hosts(db: &mut SqliteConnection, hosts: &[i64]) -> Result<(), Failure> {
+    for &host in hosts {
+        for statement in [
+            "DELETE FROM robots WHERE host = ?",
+            "DELETE FROM host WHERE id = ?",
+        ] {
+            sqlx::query(statement).bind(host).execute(&mut *db).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn sweep_pages(writer: &mut Writer, crawl: i64) -> Result<(), Failure> {
+    let mut from = i64::MIN;
+    loop {
+        let db = writer.connection();
+        let to: Option<i64> = sqlx::query_scalar(
+            "SELECT max(id) FROM (SELECT id FROM page WHERE id > ? ORDER BY id LIMIT ?)",
+        )
+        .bind(from)
+        .bind(PIECE)
+        .fetch_one(&mut *db)
+        .await?;
+        let Some(to) = to else { return Ok(()) };
+        sqlx::query(
+            "DELETE FROM page WHERE id > ? AND id <= ?
+             AND run IN (SELECT id FROM run WHERE crawl = ?)",
+        )
+        .bind(from)
+        .bind(to)
+        .bind(crawl)
+        .execute(db)
+        .await?;
+        from = to;
+    }
+}
+
+async fn forget(db: &mut SqliteConnection, crawl: i64) -> Result<(), Failure> {
+    for statement in [
+        "DELETE FROM attempt WHERE run IN (SELECT id FROM run WHERE crawl = ?)",
+        "DELETE FROM cookie WHERE crawl = ?",
+        "DELETE FROM refused WHERE crawl = ?",
+        "UPDATE crawl SET state = 'gone' WHERE id = ?",
+    ] {
+        sqlx::query(statement).bind(crawl).execute(&mut *db).await?;
+    }
+    Ok(())
+}

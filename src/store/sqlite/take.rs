@@ -1,0 +1,111 @@
+//! What to fetch next: a read, unless a delayed request has come due.
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use url::Url;
+
+use super::error::Failure;
+use super::{Inner, cell, moment};
+use crate::request::{Fingerprint, HostKey, StepRef};
+use crate::store::{StoreError, Taken, Ticket, TicketKey, spec};
+
+const READY: &str = "SELECT q.ord, q.depth, q.seq, q.fp, q.tries, q.step, q.args, q.spec,
+       h.origin || q.path, ph.origin || p.path
+FROM queue q JOIN host h ON h.id = q.host
+LEFT JOIN page p ON p.id = q.parent LEFT JOIN host ph ON ph.id = p.host
+WHERE q.host = ? AND q.due = 0
+ORDER BY q.ord, q.depth, q.seq LIMIT ?";
+
+const NEXT_DUE: &str = "SELECT due FROM queue WHERE host = ? AND due > 0 ORDER BY due LIMIT 1";
+
+const PROMOTE: &str = "UPDATE queue SET due = 0 WHERE (host, due, ord, depth, seq) IN
+(SELECT host, due, ord, depth, seq FROM queue WHERE host = ? AND due > 0 AND due <= ?
+ ORDER BY due LIMIT ?)";
+
+/// So many delayed requests become ready in one transaction; the rest with the next call.
+const PROMOTED: i64 = 1000;
+
+/// Reads the next requests of a host.
+pub(super) async fn take(
+    inner: &Inner,
+    host: HostKey,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Taken, Failure> {
+    let now = inner.active()?.tell(now);
+    let taken = read(inner, host, limit).await?;
+    match taken.next_due {
+        Some(due) if due.as_millisecond() <= now => {
+            promote(inner, host, now).await?;
+            read(inner, host, limit).await
+        }
+        _ => Ok(taken),
+    }
+}
+
+async fn read(inner: &Inner, host: HostKey, limit: usize) -> Result<Taken, Failure> {
+    match &inner.reader {
+        Some(reader) => ready(&mut *reader.lock().await, host, limit).await,
+        None => ready(inner.writer.lock().await.connection(), host, limit).await,
+    }
+}
+
+async fn ready(db: &mut SqliteConnection, host: HostKey, limit: usize) -> Result<Taken, Failure> {
+    let next_due: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+        .bind(host.0)
+        .fetch_optional(&mut *db)
+        .await?;
+    let rows = sqlx::query(READY)
+        .bind(host.0)
+        .bind(limit as i64)
+        .fetch_all(db)
+        .await?;
+    Ok(Taken {
+        tickets: rows
+            .iter()
+            .map(|row| ticket(host, row))
+            .collect::<Result<_, _>>()?,
+        next_due: next_due.map(moment),
+    })
+}
+
+/// One statement, so it needs no transaction and leaves none behind when it is dropped.
+async fn promote(inner: &Inner, host: HostKey, now: i64) -> Result<(), Failure> {
+    sqlx::query(PROMOTE)
+        .bind(host.0)
+        .bind(now)
+        .bind(PROMOTED)
+        .execute(inner.writer.lock().await.connection())
+        .await?;
+    Ok(())
+}
+
+fn ticket(host: HostKey, row: &SqliteRow) -> Result<Ticket, Failure> {
+    let order: i32 = cell(row, 0)?;
+    let depth: u16 = cell(row, 1)?;
+    let seq = cell(row, 2)?;
+    let mut step = StepRef::named(cell::<String>(row, 5)?);
+    step.args = cell(row, 6)?;
+    let referrer: Option<&str> = cell(row, 9)?;
+    let mut request = spec::read(cell(row, 8)?, step, cell(row, 7)?)
+        .map_err(|reason| StoreError::Database(format!("queue row {seq}: {reason}")))?;
+    request.depth = depth;
+    request.priority = order.saturating_neg() as i16;
+    Ok(Ticket {
+        key: TicketKey {
+            host,
+            order,
+            depth,
+            seq,
+        },
+        fingerprint: Fingerprint(cell(row, 3)?),
+        tries: cell(row, 4)?,
+        request,
+        referrer: referrer.and_then(|url| Url::parse(url).ok()),
+    })
+}
+
+/// The statements whose plans are promised.
+#[cfg(test)]
+pub(super) const HOT: [&str; 3] = [READY, NEXT_DUE, PROMOTE];

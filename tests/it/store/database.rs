@@ -1,0 +1,56 @@
+//! A database for one test.
+
+use std::sync::Arc;
+
+use nephila::store::{self, Begin, Store};
+use tempfile::TempDir;
+
+use super::steps::Crawl;
+
+/// A database that lives as long as its test.
+pub(super) struct Database {
+    pub(super) url: String,
+    _folder: TempDir,
+}
+
+impl Database {
+    pub(super) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("crawl.db").display());
+        Self {
+            url,
+            _folder: folder,
+        }
+    }
+
+    pub(super) async fn open(&self) -> Arc<dyn Store> {
+        store::open(&self.url).await.unwrap()
+    }
+
+    /// Opens it and begins or resumes the crawl of spider `books`.
+    pub(super) async fn crawl(&self) -> Crawl {
+        self.begin(begin("books")).await
+    }
+
+    pub(super) async fn begin(&self, begin: Begin) -> Crawl {
+        Crawl::begin(self.open().await, begin).await
+    }
+}
+
+/// A beginning without arguments.
+pub(super) fn begin(spider: &str) -> Begin {
+    Begin {
+        spider: spider.into(),
+        args: "{}".into(),
+        settings: "{}".into(),
+        fresh: false,
+    }
+}
+
+/// The same, without what an earlier crawl left.
+pub(super) fn fresh(spider: &str) -> Begin {
+    Begin {
+        fresh: true,
+        ..begin(spider)
+    }
+}

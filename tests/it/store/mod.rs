@@ -1,0 +1,21 @@
+//! The promises that every store keeps, written against `dyn Store` and run on each database.
+
+mod begin;
+mod database;
+mod frontier;
+mod steps;
+
+/// Runs each promise as a test on a database of its own.
+macro_rules! promises {
+    ($($promise:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    super::$promise(&crate::store::database::Database::sqlite()).await;
+                }
+            )*
+        }
+    };
+}
+use promises;
