@@ -110,11 +110,6 @@ impl Record {
         &self.values
     }
 
-    /// The values, to be moved into the database.
-    pub(crate) fn into_values(self) -> Vec<Value> {
-        self.values
-    }
-
     /// The row as a JSON object.
     pub fn to_json(&self) -> serde_json::Value {
         self.schema

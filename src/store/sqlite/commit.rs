@@ -28,12 +28,12 @@ struct Learnt {
 }
 
 /// Writes a batch, whole or not at all.
-pub(super) async fn commit(inner: Arc<Inner>, batch: Batch) -> Result<Receipt, Failure> {
+pub(super) async fn commit(inner: Arc<Inner>, batch: Arc<Batch>) -> Result<Receipt, Failure> {
     let active = inner.active()?;
     let mut writer = inner.writer.lock().await;
     table::ready(&mut writer, &batch).await?;
     writer.begin().await?;
-    let written = write(&mut writer, &active, batch).await;
+    let written = write(&mut writer, &active, &batch).await;
     let learnt = writer.finish(written).await?;
     for (host, fingerprint) in learnt.fresh.known {
         writer.recent.remember(host, fingerprint);
@@ -45,19 +45,21 @@ pub(super) async fn commit(inner: Arc<Inner>, batch: Batch) -> Result<Receipt, F
     })
 }
 
-async fn write(writer: &mut Writer, active: &Active, batch: Batch) -> Result<Learnt, Failure> {
+async fn write(writer: &mut Writer, active: &Active, batch: &Batch) -> Result<Learnt, Failure> {
     let now = clock::now();
     let size = batch.pages.len();
-    let mut pages = tickets::redeem(writer.connection(), batch.pages).await?;
-    let links = writer.gather(&mut pages, batch.seeds);
+    let pages = tickets::redeem(writer.connection(), &batch.pages).await?;
+    let mut seq = writer.seq;
+    let links = Links::gather(&pages, &batch.seeds, &writer.recent, &mut seq);
+    // Kept if the transaction fails, too: a number that was given is never given again.
+    writer.seq = seq;
     let refused = fold_refused(writer, &pages);
-    let items = items::write(writer, active, &mut pages, now).await?;
-    let seq = writer.seq;
+    let items = items::write(writer, active, &pages, now).await?;
     let db = writer.connection();
     let verdicts = pages::write(db, active, &pages, now.as_millisecond()).await?;
     let fresh = links.write(db, active.crawl, active.told()).await?;
     pages::hosts(db, active, &batch.hosts).await?;
-    cookies(db, active, batch.cookies).await?;
+    cookies(db, active, &batch.cookies).await?;
     write_refused(db, active, &refused).await?;
     if batch.seeded {
         seeded(db, active).await?;
@@ -70,16 +72,7 @@ async fn write(writer: &mut Writer, active: &Active, batch: Batch) -> Result<Lea
     })
 }
 
-impl Writer {
-    fn gather(&mut self, pages: &mut [Written], seeds: Vec<crate::store::NewRequest>) -> Links {
-        let mut seq = self.seq;
-        let links = Links::gather(pages, seeds, &self.recent, &mut seq);
-        self.seq = seq;
-        links
-    }
-}
-
-fn receipt(size: usize, pages: &[Written], items: &ByPage, fresh: &Fresh) -> Receipt {
+fn receipt(size: usize, pages: &[Written<'_>], items: &ByPage, fresh: &Fresh) -> Receipt {
     let mut receipts = vec![PageReceipt::default(); size];
     for written in pages {
         let counts = items.get(&written.at).copied().unwrap_or_default();
@@ -144,7 +137,7 @@ async fn seeded(db: &mut SqliteConnection, active: &Active) -> Result<(), Failur
 async fn cookies(
     db: &mut SqliteConnection,
     active: &Active,
-    cookies: Vec<Cookie>,
+    cookies: &[Cookie],
 ) -> Result<(), Failure> {
     for cookie in cookies {
         let statement = if cookie.json.is_some() {
@@ -154,9 +147,9 @@ async fn cookies(
         };
         sqlx::query(statement)
             .bind(active.crawl)
-            .bind(cookie.session)
-            .bind(cookie.key)
-            .bind(cookie.json)
+            .bind(&*cookie.session)
+            .bind(&*cookie.key)
+            .bind(cookie.json.as_deref())
             .execute(&mut *db)
             .await?;
     }
@@ -172,7 +165,10 @@ static REFUSED: LazyLock<Many> = LazyLock::new(|| {
 });
 
 /// Sums up what was refused, by reason and subject; subjects beyond the limit become one.
-fn fold_refused(writer: &Writer, pages: &[Written]) -> HashMap<(String, String), (i64, String)> {
+fn fold_refused(
+    writer: &Writer,
+    pages: &[Written<'_>],
+) -> HashMap<(String, String), (i64, String)> {
     let mut folded = HashMap::<(String, String), (i64, String)>::new();
     let mut fresh = 0;
     for Refused {
@@ -206,10 +202,10 @@ async fn write_refused(
         for ((reason, subject), (count, sample)) in piece {
             statement = statement
                 .bind(active.crawl)
-                .bind(reason.clone())
-                .bind(subject.clone())
+                .bind(&**reason)
+                .bind(&**subject)
                 .bind(*count)
-                .bind(sample.clone());
+                .bind(&**sample);
         }
         statement.execute(&mut *db).await?;
     }

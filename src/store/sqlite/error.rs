@@ -52,8 +52,8 @@ fn sql(error: &sqlx::Error, path: &str) -> StoreError {
         },
         Some(14) => open("it can't be opened: is it a file, in a folder that is there?"),
         Some(26) => open("it is no SQLite database"),
-        Some(5 | 6) => StoreError::Database(format!(
-            "{path} is kept locked by another program, a tool with an open transaction?"
+        Some(5 | 6) => StoreError::Busy(format!(
+            "{path} is kept locked, by a tool with an open transaction?"
         )),
         Some(11) => StoreError::Database(format!("{path} is damaged: {}", message(error))),
         _ => StoreError::Database(message(error)),

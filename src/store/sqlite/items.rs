@@ -29,23 +29,23 @@ pub(super) struct Counts {
 pub(super) type ByPage = HashMap<usize, Counts>;
 
 /// A row on its way.
-struct Row {
+struct Row<'batch> {
     /// The page's place in the batch, and its number.
     at: usize,
     page: i64,
     url: Arc<str>,
-    values: Vec<Value>,
+    values: &'batch [Value],
     hash: i64,
 }
 
 /// The rows of one table. The answer to a statement tells rows apart by page and by what was there
 /// before, so each key comes first once, and what came after is known without asking.
-struct Rows {
+struct Rows<'batch> {
     table: Arc<Table>,
     /// The first of each key; all, if there is no key.
-    first: Vec<Row>,
+    first: Vec<Row<'batch>>,
     /// The last of a key that came again with another content.
-    last: HashMap<Vec<u8>, Row>,
+    last: HashMap<Vec<u8>, Row<'batch>>,
     /// The hash under which a key was last met.
     met: HashMap<Vec<u8>, i64>,
 }
@@ -54,7 +54,7 @@ struct Rows {
 pub(super) async fn write(
     writer: &mut Writer,
     active: &Active,
-    pages: &mut [Written],
+    pages: &[Written<'_>],
     now: Timestamp,
 ) -> Result<ByPage, Failure> {
     let mut counts = ByPage::new();
@@ -79,16 +79,20 @@ pub(super) async fn write(
 }
 
 /// Takes the records out of the pages, by table.
-fn gather(writer: &Writer, pages: &mut [Written], counts: &mut ByPage) -> Vec<Rows> {
-    let mut tables = Vec::<Rows>::new();
+fn gather<'batch>(
+    writer: &Writer,
+    pages: &[Written<'batch>],
+    counts: &mut ByPage,
+) -> Vec<Rows<'batch>> {
+    let mut tables = Vec::<Rows<'_>>::new();
     for written in pages
-        .iter_mut()
+        .iter()
         .filter(|written| !written.page.records.is_empty())
     {
         let url: Arc<str> = format!("{}{}", written.row.origin, written.row.path).into();
         let counts = counts.entry(written.at).or_default();
-        for record in std::mem::take(&mut written.page.records) {
-            let Some(table) = table::find(writer, &record) else {
+        for record in &written.page.records {
+            let Some(table) = table::find(writer, record) else {
                 continue;
             };
             let place = tables
@@ -98,12 +102,12 @@ fn gather(writer: &Writer, pages: &mut [Written], counts: &mut ByPage) -> Vec<Ro
                 tables.push(Rows::new(table));
                 tables.len() - 1
             });
-            let values = record.into_values();
+            let values = record.values();
             let row = Row {
                 at: written.at,
                 page: written.page.key.seq,
                 url: url.clone(),
-                hash: tables[place].table.content.hash(&values),
+                hash: tables[place].table.content.hash(values),
                 values,
             };
             tables[place].add(row, counts);
@@ -112,7 +116,7 @@ fn gather(writer: &Writer, pages: &mut [Written], counts: &mut ByPage) -> Vec<Ro
     tables
 }
 
-impl Rows {
+impl<'batch> Rows<'batch> {
     fn new(table: Arc<Table>) -> Self {
         Self {
             table,
@@ -122,13 +126,13 @@ impl Rows {
         }
     }
 
-    fn add(&mut self, row: Row, counts: &mut Counts) {
+    fn add(&mut self, row: Row<'batch>, counts: &mut Counts) {
         if !self.table.is_keyed() {
             counts.new += 1;
             self.first.push(row);
             return;
         }
-        let key = content::key(&row.values, self.table.schema.key_positions());
+        let key = content::key(row.values, self.table.schema.key_positions());
         match self.met.entry(key) {
             Entry::Vacant(entry) => {
                 entry.insert(row.hash);
@@ -147,7 +151,7 @@ impl Rows {
 fn count(
     answers: &[SqliteRow],
     last_id: i64,
-    rows: &[Row],
+    rows: &[Row<'_>],
     counts: &mut ByPage,
 ) -> Result<(), Failure> {
     let places = rows
@@ -175,21 +179,21 @@ async fn send(
     db: &mut SqliteConnection,
     active: &Active,
     table: &Table,
-    rows: &[Row],
+    rows: &[Row<'_>],
     stamp: &str,
 ) -> Result<Vec<SqliteRow>, Failure> {
     let mut answers = Vec::new();
     for (piece, mut statement) in table.insert.over(rows) {
         for row in piece {
-            for value in &row.values {
+            for value in row.values {
                 statement = bind(statement, value);
             }
             statement = statement
                 .bind(row.page)
                 .bind(active.run)
-                .bind(row.url.to_string())
-                .bind(stamp.to_owned())
-                .bind(stamp.to_owned())
+                .bind(&*row.url)
+                .bind(stamp)
+                .bind(stamp)
                 .bind(row.hash);
         }
         answers.extend(statement.fetch_all(&mut *db).await?);
@@ -200,7 +204,7 @@ async fn send(
 fn bind(statement: Statement, value: &Value) -> Statement {
     match value {
         Value::Null => statement.bind(None::<i64>),
-        Value::Text(text) | Value::Json(text) => statement.bind(text.clone()),
+        Value::Text(text) | Value::Json(text) => statement.bind(text.as_str()),
         Value::Integer(integer) => statement.bind(*integer),
         Value::Real(real) => statement.bind(*real),
         Value::Boolean(boolean) => statement.bind(*boolean),

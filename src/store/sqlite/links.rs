@@ -14,22 +14,22 @@ use crate::store::recent::Recent;
 use crate::store::{NewRequest, spec};
 
 /// A request of the batch, the first of its identity.
-struct Link {
+struct Link<'batch> {
     /// The page it was found on: its place in the batch, and its number. None: a seed.
     parent: Option<(usize, i64)>,
     seq: i64,
-    request: NewRequest,
+    request: &'batch NewRequest,
 }
 
 /// The requests of a batch.
 #[derive(Default)]
-pub(super) struct Links {
+pub(super) struct Links<'batch> {
     /// One of each identity, without those that are known to be old.
-    unique: Vec<Link>,
+    unique: Vec<Link<'batch>>,
     /// Their identities.
     ids: Vec<(HostKey, Fingerprint)>,
     /// Hosts that are in scope by themselves from now on.
-    seeds: HashMap<HostKey, String>,
+    seeds: HashMap<HostKey, &'batch str>,
 }
 
 /// What came in.
@@ -76,27 +76,26 @@ static HOST: LazyLock<Many> = LazyLock::new(|| {
     )
 });
 
-impl Links {
+impl<'batch> Links<'batch> {
     /// Gathers the requests of the pages that are written, and the seeds; folds those of one
     /// identity; numbers them from `seq` on.
     pub(super) fn gather(
-        pages: &mut [Written],
-        seeds: Vec<NewRequest>,
+        pages: &[Written<'batch>],
+        seeds: &'batch [NewRequest],
         recent: &Recent,
         seq: &mut i64,
     ) -> Self {
-        let found = pages.iter_mut().flat_map(|written| {
+        let found = pages.iter().flat_map(|written| {
             let parent = Some((written.at, written.page.key.seq));
-            std::mem::take(&mut written.page.requests)
-                .into_iter()
-                .map(move |request| (parent, request))
+            let requests = written.page.requests.iter();
+            requests.map(move |request| (parent, request))
         });
-        let seeds = seeds.into_iter().map(|request| (None, request));
+        let seeds = seeds.iter().map(|request| (None, request));
         let mut gathered = Self::default();
         let mut first = HashSet::new();
         for (parent, request) in seeds.chain(found) {
-            if request.seed && !gathered.seeds.contains_key(&request.host) {
-                gathered.seeds.insert(request.host, request.origin.clone());
+            if request.seed {
+                gathered.seeds.insert(request.host, &request.origin);
             }
             let id = (request.host, request.fingerprint);
             if recent.has(id.0, id.1) || !first.insert(id) {
@@ -128,11 +127,11 @@ impl Links {
         let links = unseen(db, self.unique).await?;
         let mut wake = HashMap::new();
         for link in &links {
-            let due = due(&link.request, told);
-            let host = &link.request;
+            let due = due(link.request, told);
+            let host = link.request;
             let (_, first) = wake
                 .entry(host.host)
-                .or_insert_with(|| (host.origin.clone(), due));
+                .or_insert_with(|| (host.origin.as_str(), due));
             *first = due.min(*first);
             *fresh.by_host.entry(host.host).or_default() += 1;
             match link.parent {
@@ -141,14 +140,17 @@ impl Links {
             }
             fresh.total += 1;
         }
-        queue(db, links, told).await?;
+        queue(db, &links, told).await?;
         hosts(db, crawl, told, wake, self.seeds).await?;
         Ok(fresh)
     }
 }
 
 /// Marks links as seen and keeps those that were not: one operation.
-async fn unseen(db: &mut SqliteConnection, links: Vec<Link>) -> Result<Vec<Link>, Failure> {
+async fn unseen<'batch>(
+    db: &mut SqliteConnection,
+    links: Vec<Link<'batch>>,
+) -> Result<Vec<Link<'batch>>, Failure> {
     let mut fresh = HashSet::new();
     for (piece, mut statement) in SEEN.over(&links) {
         for Link { request, seq, .. } in piece {
@@ -174,8 +176,8 @@ fn due(request: &NewRequest, told: i64) -> i64 {
     }
 }
 
-async fn queue(db: &mut SqliteConnection, links: Vec<Link>, told: i64) -> Result<(), Failure> {
-    for (piece, mut statement) in QUEUE.over(&links) {
+async fn queue(db: &mut SqliteConnection, links: &[Link<'_>], told: i64) -> Result<(), Failure> {
+    for (piece, mut statement) in QUEUE.over(links) {
         for link in piece {
             let NewRequest {
                 host,
@@ -184,17 +186,17 @@ async fn queue(db: &mut SqliteConnection, links: Vec<Link>, told: i64) -> Result
                 path,
                 request,
                 ..
-            } = &link.request;
+            } = link.request;
             statement = statement
                 .bind(host.0)
-                .bind(due(&link.request, told))
+                .bind(due(link.request, told))
                 .bind(-i32::from(request.priority))
                 .bind(i32::from(request.depth))
                 .bind(link.seq)
                 .bind(fingerprint.0)
-                .bind(request.step.name.to_string())
-                .bind(path.clone())
-                .bind(request.step.args.clone())
+                .bind(&*request.step.name)
+                .bind(path.as_str())
+                .bind(request.step.args.as_deref())
                 .bind(link.parent.map(|(_, page)| page))
                 .bind(spec::write(request, origin, path));
         }
@@ -209,8 +211,8 @@ async fn hosts(
     db: &mut SqliteConnection,
     crawl: i64,
     told: i64,
-    wake: HashMap<HostKey, (String, i64)>,
-    mut seeds: HashMap<HostKey, String>,
+    wake: HashMap<HostKey, (&str, i64)>,
+    mut seeds: HashMap<HostKey, &str>,
 ) -> Result<(), Failure> {
     let mut rows = Vec::with_capacity(wake.len());
     for (host, (origin, due)) in wake {
@@ -227,7 +229,7 @@ async fn hosts(
             statement = statement
                 .bind(host.0)
                 .bind(crawl)
-                .bind(origin.clone())
+                .bind(*origin)
                 .bind(*seed)
                 .bind(*lease_at);
         }

@@ -158,7 +158,7 @@ impl Store for Sqlite {
         })
     }
 
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Receipt, StoreError>> {
+    fn commit(&self, batch: Arc<Batch>) -> BoxFuture<'_, Result<Receipt, StoreError>> {
         self.detached(|inner| commit::commit(inner, batch))
     }
 

@@ -46,7 +46,7 @@ pub(super) struct Verdicts {
 pub(super) async fn write(
     db: &mut SqliteConnection,
     active: &Active,
-    pages: &[Written],
+    pages: &[Written<'_>],
     now: i64,
 ) -> Result<Verdicts, Failure> {
     let mut verdicts = Verdicts::default();
@@ -66,7 +66,7 @@ pub(super) async fn write(
                 verdicts.retries += 1;
                 // Zero would be ready at once, and without an end.
                 let due = due.as_millisecond().max(1);
-                again.push((written, due, message, i64::from(*counts)));
+                again.push((written, due, message.as_str(), i64::from(*counts)));
             }
         }
     }
@@ -95,7 +95,7 @@ impl Verdicts {
 async fn insert(
     db: &mut SqliteConnection,
     active: &Active,
-    ended: &[(&Written, &PageRow)],
+    ended: &[(&Written<'_>, &PageRow)],
     now: i64,
 ) -> Result<(), Failure> {
     for (piece, mut statement) in PAGE.over(ended) {
@@ -111,11 +111,11 @@ async fn insert(
                 .bind(page.key.seq)
                 .bind(active.run)
                 .bind(page.key.host.0)
-                .bind(ticket.step.clone())
-                .bind(ticket.path.clone())
+                .bind(&*ticket.step)
+                .bind(&*ticket.path)
                 .bind(row.state.as_str())
                 .bind(row.reason)
-                .bind(row.message.clone())
+                .bind(row.message.as_deref())
                 .bind(i32::from(row.status))
                 .bind(i64::from(row.took_ms))
                 .bind(row.bytes as i64)
@@ -123,8 +123,8 @@ async fn insert(
                 .bind(ticket.tries)
                 .bind(ticket.parent)
                 .bind(now)
-                .bind(ticket.args.clone().filter(|_| failed))
-                .bind(ticket.spec.clone().filter(|_| failed));
+                .bind(ticket.args.as_deref().filter(|_| failed))
+                .bind(ticket.spec.as_deref().filter(|_| failed));
         }
         statement.execute(&mut *db).await?;
     }
@@ -132,7 +132,7 @@ async fn insert(
 }
 
 /// A ticket that goes back: when it is due, why, and whether the try counts.
-type Again<'a> = (&'a Written, i64, &'a String, i64);
+type Again<'a> = (&'a Written<'a>, i64, &'a str, i64);
 
 static REQUEUE: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
@@ -153,11 +153,11 @@ async fn requeue(db: &mut SqliteConnection, again: &[Again<'_>]) -> Result<(), F
                 .bind(page.key.seq)
                 .bind(row.fp)
                 .bind(row.tries + counts)
-                .bind(row.step.clone())
-                .bind(row.path.clone())
-                .bind(row.args.clone())
+                .bind(&*row.step)
+                .bind(&*row.path)
+                .bind(row.args.as_deref())
                 .bind(row.parent)
-                .bind(row.spec.clone());
+                .bind(row.spec.as_deref());
         }
         statement.execute(&mut *db).await?;
     }
@@ -176,7 +176,7 @@ async fn attempts(
                 .bind(written.page.key.seq)
                 .bind(now)
                 .bind(active.run)
-                .bind((*message).clone());
+                .bind(*message);
         }
         statement.execute(&mut *db).await?;
     }
@@ -232,7 +232,7 @@ pub(super) async fn hosts(
             .bind(host.key.0)
             .bind(i32::from(robots.status))
             .bind(robots.at.as_millisecond())
-            .bind(robots.body.clone())
+            .bind(&*robots.body)
             .execute(&mut *db)
             .await?;
         }

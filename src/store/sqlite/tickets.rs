@@ -23,10 +23,10 @@ pub(super) struct Row {
 }
 
 /// A page whose ticket was there.
-pub(super) struct Written {
+pub(super) struct Written<'batch> {
     /// Its place in the batch.
     pub(super) at: usize,
-    pub(super) page: PageCommit,
+    pub(super) page: &'batch PageCommit,
     pub(super) row: Row,
 }
 
@@ -40,14 +40,14 @@ static DELETE: LazyLock<Many> = LazyLock::new(|| {
 });
 
 /// Deletes the queue rows of `pages`; those whose row was there may write, each once.
-pub(super) async fn redeem(
+pub(super) async fn redeem<'batch>(
     db: &mut SqliteConnection,
-    pages: Vec<PageCommit>,
-) -> Result<Vec<Written>, Failure> {
+    pages: &'batch [PageCommit],
+) -> Result<Vec<Written<'batch>>, Failure> {
     let keys = pages.iter().map(|page| page.key).collect::<Vec<_>>();
     let mut rows = delete(db, &keys).await?;
     Ok(pages
-        .into_iter()
+        .iter()
         .enumerate()
         .filter_map(|(at, page)| {
             let row = rows.remove(&page.key.seq)?;

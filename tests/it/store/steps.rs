@@ -57,7 +57,7 @@ impl Crawl {
     }
 
     pub(super) async fn commit(&self, batch: Batch) -> Receipt {
-        self.store.commit(batch).await.unwrap()
+        self.store.commit(Arc::new(batch)).await.unwrap()
     }
 
     /// Queues seeds; returns how many were new.
