@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use tokio::time::Instant;
 
 use super::pace::{Hands, Pace};
-use crate::store::{Host, Taken, Ticket};
+use super::{Host, Taken, Ticket};
 
 #[derive(Debug)]
 pub(super) struct HostQueue {

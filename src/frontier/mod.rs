@@ -14,6 +14,9 @@
 
 mod host;
 mod pace;
+mod ticket;
+
+pub use ticket::{Host, RobotsFile, Taken, Ticket, TicketKey};
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -21,7 +24,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::request::HostKey;
-use crate::store::{Host, Taken, Ticket, TicketKey};
 use host::HostQueue;
 use pace::{Hands, Pace};
 

@@ -45,12 +45,12 @@ pub fn is_redirect(status: StatusCode) -> bool {
 /// # Errors
 /// Why it is not followed.
 pub fn follow(request: &Request, response: &Response, max: u8) -> Result<Request, NotFollowed> {
-    if request.redirects >= max {
+    if request.redirects.len() >= usize::from(max) {
         return Err(NotFollowed::TooMany(max));
     }
     let url = target(request, response)?;
     let mut next = request.clone();
-    next.redirects += 1;
+    next.redirects.push(request.url.clone());
     next.not_before = None;
     let status = response.status.as_u16();
     let becomes_get = match status {
@@ -85,8 +85,9 @@ pub fn follow(request: &Request, response: &Response, max: u8) -> Result<Request
             next.headers.remove(name);
         }
     }
-    // What a form or a forced request leads to is wanted whether it was seen or not.
-    next.dedup = request.dedup && request.method == Method::GET && url != request.url;
+    // What a form or a forced request leads to is wanted whether it was seen or not; and in a loop
+    // the chain must go on until it is too long, not end as if all were well.
+    next.dedup = request.dedup && request.method == Method::GET && !next.redirects.contains(&url);
     next.url = url;
     Ok(next)
 }
@@ -194,7 +195,7 @@ mod tests {
             "http://",
             "redirect without a usable Location: `http://`",
         );
-        get.redirects = 3;
+        get.redirects = vec![get.url.clone(); 3];
         check(&get, 301, "/", "more than 3 redirects");
     }
 

@@ -56,8 +56,8 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// Not to be fetched before this moment.
     pub not_before: Option<Timestamp>,
-    /// How many redirects led here.
-    pub redirects: u8,
+    /// The URLs that redirected here, first to last.
+    pub redirects: Vec<Url>,
 }
 
 impl Request {
@@ -74,7 +74,7 @@ impl Request {
             dedup: true,
             timeout: None,
             not_before: None,
-            redirects: 0,
+            redirects: Vec::new(),
         }
     }
 }

@@ -19,7 +19,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use url::Url;
+
+pub use crate::frontier::{Host, RobotsFile, Taken, Ticket, TicketKey};
 
 use crate::item::Record;
 use crate::request::{Fingerprint, HostKey, Request};
@@ -68,71 +69,6 @@ pub struct Resumed {
     pub queued: u64,
     /// When the last run of it ended or was last seen alive.
     pub since: Timestamp,
-}
-
-/// A host and the state that politeness needs over restarts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Host {
-    /// Hash of the origin.
-    pub key: HostKey,
-    /// Scheme, host and port: `https://example.com`.
-    pub origin: String,
-    /// In scope by itself: a seed's host, or one that a seed redirected to.
-    pub seed: bool,
-    /// Nothing is sent to it before this moment.
-    pub next_at: Timestamp,
-    /// Consecutive failures of the host itself (429, 503, time-outs).
-    pub errors: u32,
-    /// robots.txt as last fetched, if it was.
-    pub robots: Option<RobotsFile>,
-}
-
-/// A robots.txt as stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RobotsFile {
-    /// HTTP status; 0 if there was no answer.
-    pub status: u16,
-    /// The body, at most 1 MiB.
-    pub body: String,
-    /// When it was fetched.
-    pub at: Timestamp,
-}
-
-/// The place of a request in its host's queue: the primary key of its row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TicketKey {
-    /// The host.
-    pub host: HostKey,
-    /// Priority negated, so that smaller comes first.
-    pub order: i32,
-    /// Links from a seed.
-    pub depth: u16,
-    /// The request's number for life, in order of discovery; also the id of its page row.
-    pub seq: i64,
-}
-
-/// A queued request in a worker's hand.
-#[derive(Clone, Debug)]
-pub struct Ticket {
-    /// Its row.
-    pub key: TicketKey,
-    /// Its identity.
-    pub fingerprint: Fingerprint,
-    /// Tries that failed so far.
-    pub tries: u16,
-    /// What to fetch.
-    pub request: Request,
-    /// The page it was found on.
-    pub referrer: Option<Url>,
-}
-
-/// Requests that may be fetched now, and when the next delayed one is due.
-#[derive(Clone, Debug, Default)]
-pub struct Taken {
-    /// In order: priority, depth, first come. Requests already in the caller's hands come again.
-    pub tickets: Vec<Ticket>,
-    /// When the next request that waits for its time is due.
-    pub next_due: Option<Timestamp>,
 }
 
 /// A request on its way into the queue.

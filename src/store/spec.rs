@@ -30,8 +30,8 @@ struct Spec {
     bytes: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout: Option<Duration>,
-    #[serde(skip_serializing_if = "is_default")]
-    redirects: u8,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    redirects: Vec<Url>,
     /// Not deduplicated.
     #[serde(skip_serializing_if = "is_default")]
     again: bool,
@@ -56,7 +56,7 @@ pub(super) fn write(request: &Request, origin: &str, path: &str) -> Option<Strin
         body: None,
         bytes: None,
         timeout: request.timeout,
-        redirects: request.redirects,
+        redirects: request.redirects.clone(),
         again: !request.dedup,
     };
     let spec = with_body(spec, request.body.as_deref());
@@ -188,10 +188,12 @@ mod tests {
             "http://e.x/",
             |request| {
                 request.timeout = Some(Duration::from_millis(1500));
-                request.redirects = 2;
+                request.redirects = vec!["http://e.x/from".parse().unwrap()];
                 request.dedup = false;
             },
-            Some(r#"{"timeout":{"secs":1,"nanos":500000000},"redirects":2,"again":true}"#),
+            Some(
+                r#"{"timeout":{"secs":1,"nanos":500000000},"redirects":["http://e.x/from"],"again":true}"#,
+            ),
         );
     }
 
