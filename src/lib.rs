@@ -14,11 +14,13 @@ pub mod frontier;
 pub mod store;
 pub mod export;
 pub mod engine;
+pub mod site;
 pub mod ui;
 pub mod cli;
 #[doc(hidden)]
 pub mod private;
 
+pub use engine::Crawl;
 pub use nephila_macros::{Item, css, spider, spiders};
 pub use request::Result;
 
