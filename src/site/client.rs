@@ -62,7 +62,8 @@ pub(super) async fn get(site: &Site, path: &str) -> Answer {
 /// One request over one connection, read to its end.
 ///
 /// # Errors
-/// When the connection breaks, or ends before the body does.
+/// When the connection breaks, ends without an answer (`ConnectionAborted`), or ends before the
+/// body does (`UnexpectedEof`).
 pub(super) async fn ask(
     site: &Site,
     method: &str,
@@ -83,6 +84,9 @@ pub(super) async fn ask(
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await?;
+    if bytes.is_empty() {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
     read(&bytes, method == "HEAD").ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
