@@ -6,11 +6,13 @@
 //! with a [`FetchError`] that says what kind of failure it was.
 
 mod client;
+mod cookies;
 mod decode;
 mod failure;
 mod http;
 
 pub use self::http::{FetchSetupError, HttpFetch};
+pub use cookies::Jar;
 
 use std::future::Future;
 use std::pin::Pin;

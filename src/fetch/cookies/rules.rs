@@ -1,0 +1,100 @@
+//! Who may set which cookie (RFC 6265bis), beyond what the cookie crates check themselves: domain
+//! and path.
+
+use cookie_store::{Cookie, CookieDomain, CookiePath, RawCookie};
+use http::HeaderValue;
+use psl::Psl;
+use url::{Host, Url};
+
+/// Name and value together.
+const MAX_COOKIE_BYTES: usize = 4096;
+/// The whole field, attributes included: nothing longer is parsed.
+const MAX_FIELD_BYTES: usize = 2 * MAX_COOKIE_BYTES;
+
+/// The cookie that `field` of an answer from `url` sets, or nothing if it may not.
+pub(super) fn accept(field: &HeaderValue, url: &Url) -> Option<Cookie<'static>> {
+    if field.len() > MAX_FIELD_BYTES {
+        return None;
+    }
+    let text = std::str::from_utf8(field.as_bytes()).ok()?;
+    let raw = RawCookie::parse(text).ok()?;
+    if raw.name().len() + raw.value().len() > MAX_COOKIE_BYTES {
+        return None;
+    }
+    let mut cookie = Cookie::try_from_raw_cookie(&raw, url).ok()?;
+    if let CookieDomain::Suffix(domain) = &cookie.domain
+        && is_shared(domain)
+    {
+        // A whole registry's cookie: nobody's, but for the host of that very name.
+        if url.host_str() != Some(domain) {
+            return None;
+        }
+        cookie.domain = CookieDomain::host_only(url).ok()?;
+    }
+    let is_secure = raw.secure().unwrap_or(false);
+    if is_secure && !is_trustworthy(url) || breaks_prefix(&cookie, is_secure) {
+        return None;
+    }
+    Some(cookie.into_owned())
+}
+
+/// The registrable domain of `host`, or `host` itself: an address, `localhost`, a registry.
+pub(super) fn site_of(host: &str) -> &str {
+    if is_address(host) {
+        return host;
+    }
+    psl::List
+        .domain(host.as_bytes())
+        .and_then(|domain| std::str::from_utf8(domain.as_bytes()).ok())
+        .unwrap_or(host)
+}
+
+pub(super) fn site_of_cookie(cookie: &Cookie<'_>) -> String {
+    let domain = cookie.domain.as_cow().unwrap_or_default();
+    site_of(&domain).to_owned()
+}
+
+/// What tells a cookie from all others: `domain;path;name`. None of the three holds a semicolon.
+pub(super) fn key(cookie: &Cookie<'_>) -> String {
+    let domain = cookie.domain.as_cow().unwrap_or_default();
+    format!("{domain};{};{}", &*cookie.path, cookie.name())
+}
+
+/// Whether more than one owner may have hosts under `domain`: it is on the public suffix list, or
+/// has one label.
+fn is_shared(domain: &str) -> bool {
+    !is_address(domain)
+        && (!domain.contains('.')
+            || psl::List
+                .suffix(domain.as_bytes())
+                .is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == domain.as_bytes()))
+}
+
+/// Whether `host`, as a URL writes it, is an address.
+fn is_address(host: &str) -> bool {
+    host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok()
+}
+
+/// TLS, or no network in between.
+fn is_trustworthy(url: &Url) -> bool {
+    url.scheme() == "https"
+        || match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+}
+
+/// Whether the name promises what the attributes do not keep.
+fn breaks_prefix(cookie: &Cookie<'_>, is_secure: bool) -> bool {
+    let has_prefix = |prefix: &str| {
+        let start = cookie.name().get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    let is_bound = || {
+        let root = CookiePath::parse("/").is_some_and(|root| root == cookie.path);
+        root && matches!(cookie.domain, CookieDomain::HostOnly(_))
+    };
+    has_prefix("__Secure-") && !is_secure || has_prefix("__Host-") && !(is_secure && is_bound())
+}
