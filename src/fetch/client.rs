@@ -1,13 +1,16 @@
 //! The reqwest clients: what they must do, and all that they must not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::FetchSetupError;
+use super::guard::{Guard, Resolver};
 use crate::settings::Settings;
 
 /// Long enough for a polite pace on one host, short enough that a crawl of many hosts does not fill
@@ -18,9 +21,41 @@ const MAX_HTTP2_HEADER_BYTES: u32 = 64 * 1024;
 const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 const ACCEPT_ENCODING: &str = "gzip, br, zstd, deflate";
 
+/// One pool of connections, or two where the environment names a proxy.
+#[derive(Debug)]
+pub(super) struct Clients {
+    /// Goes through the proxy, if there is one and `NO_PROXY` does not say otherwise.
+    pub(super) proxied: Client,
+    /// Never does.
+    pub(super) direct: Client,
+}
+
+pub(super) fn clients(
+    settings: &Settings,
+    guard: &Guard,
+    resolver: Resolver,
+) -> Result<Clients, FetchSetupError> {
+    let resolver = Arc::new(resolver);
+    let build = |builder: ClientBuilder| {
+        let builder = builder.dns_resolver(Arc::clone(&resolver));
+        builder.build().map_err(FetchSetupError::Client)
+    };
+    let hosts = proxy_hosts();
+    for host in &hosts {
+        guard.allow_proxy(host);
+    }
+    let direct = build(builder(settings)?.no_proxy())?;
+    let proxied = if hosts.is_empty() {
+        direct.clone()
+    } else {
+        build(builder(settings)?)?
+    };
+    Ok(Clients { proxied, direct })
+}
+
 /// A client that makes exchanges and decides nothing: redirects, retries, cookies, decoding and the
 /// total time are the caller's.
-pub(super) fn builder(settings: &Settings) -> Result<ClientBuilder, FetchSetupError> {
+fn builder(settings: &Settings) -> Result<ClientBuilder, FetchSetupError> {
     Ok(Client::builder()
         .tls_backend_preconfigured(tls()?)
         .default_headers(default_headers(settings)?)
@@ -37,10 +72,20 @@ pub(super) fn builder(settings: &Settings) -> Result<ClientBuilder, FetchSetupEr
         .http2_max_header_list_size(MAX_HTTP2_HEADER_BYTES))
 }
 
+/// The hosts of the proxies that reqwest will find in the environment or the system's settings.
+fn proxy_hosts() -> Vec<String> {
+    let matcher = Matcher::from_system();
+    ["http://host.invalid/", "https://host.invalid/"]
+        .into_iter()
+        .filter_map(|url| matcher.intercept(&Uri::from_static(url)))
+        .filter_map(|proxy| proxy.uri().host().map(str::to_owned))
+        .collect()
+}
+
 /// The provider is named here, so that no global one needs to be installed, nor can be in the way.
 fn tls() -> Result<ClientConfig, FetchSetupError> {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| FetchSetupError::Tls(error.to_string()))?

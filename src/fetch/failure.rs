@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use rustls::CertificateError;
 
+use super::guard::{Refused, Unresolved};
 use super::{FailureKind, FetchError};
 
-/// `16 MiB`, `1.5 KiB` is not written: what does not divide is in bytes.
+/// `16 MiB`; what is no round number of a unit is in bytes.
 pub(super) fn bytes_as_text(bytes: usize) -> String {
     const UNITS: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     UNITS
@@ -46,22 +47,32 @@ pub(super) fn explain(error: reqwest::Error, connect_timeout: Duration) -> Fetch
 type Verdict = (FailureKind, String);
 
 fn classify(error: &reqwest::Error, connect_timeout: Duration) -> Verdict {
-    let connecting = error.is_connect();
-    let by_cause = || causes(error).find_map(|cause| judge(cause, connecting));
-    if error.is_builder() {
-        return (FailureKind::Other, "the URL can't be requested".into());
+    if let Some(refused) = find::<Refused>(error) {
+        return (FailureKind::Blocked, refused.to_string());
     }
+    if let Some(unresolved) = find::<Unresolved>(error) {
+        return (FailureKind::Dns, unresolved.to_string());
+    }
+    let connecting = error.is_connect();
     if connecting && error.is_timeout() {
         let limit = time_as_text(connect_timeout);
         return (FailureKind::Timeout, format!("no connection in {limit}"));
     }
-    if error.is_dns() {
-        return (FailureKind::Dns, "no such host".into());
-    }
-    by_cause().unwrap_or_else(|| match connecting {
-        true => (FailureKind::Connect, "can't connect".into()),
-        false => (FailureKind::Other, "the exchange failed".into()),
+    let judged = causes(error).find_map(|cause| judge(cause, connecting));
+    judged.unwrap_or_else(|| {
+        let (kind, message) = if connecting {
+            (FailureKind::Connect, "can't connect")
+        } else if error.is_builder() {
+            (FailureKind::Other, "the URL can't be requested")
+        } else {
+            (FailureKind::Other, "the exchange failed")
+        };
+        (kind, message.to_owned())
     })
+}
+
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    causes(error).find_map(|cause| cause.downcast_ref())
 }
 
 /// The error and what is inside of it, outermost first.
@@ -189,5 +200,55 @@ fn http(error: &hyper::Error) -> Option<Verdict> {
         Some((FailureKind::Protocol, error.to_string()))
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times() {
+        let sizes = [
+            (0, "0 bytes"),
+            (1, "1 bytes"),
+            (1000, "1000 bytes"),
+            (1024, "1 KiB"),
+        ];
+        for (bytes, text) in sizes {
+            assert_eq!(bytes_as_text(bytes), text);
+        }
+        assert_eq!(bytes_as_text(16 << 20), "16 MiB");
+        assert_eq!(bytes_as_text((16 << 20) + 1), "16777217 bytes");
+        assert_eq!(bytes_as_text(2 << 30), "2 GiB");
+        assert_eq!(time_as_text(Duration::from_secs(20)), "20 s");
+        assert_eq!(time_as_text(Duration::from_millis(1500)), "1500 ms");
+    }
+
+    /// What is made of an I/O error that holds others, while connecting and later.
+    fn check(error: &io::Error, connecting: &str, later: &str) {
+        for (is_connecting, expected) in [(true, connecting), (false, later)] {
+            let verdict = causes(error).find_map(|cause| judge(cause, is_connecting));
+            let said = verdict.map(|(kind, message)| format!("{kind:?}: {message}"));
+            assert_eq!(said.unwrap_or_default(), expected, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_lies_inside_decides() {
+        let expired = rustls::Error::InvalidCertificate(CertificateError::Expired);
+        let text = "Tls: TLS: the certificate has expired";
+        let inner = io::Error::new(ErrorKind::InvalidData, expired);
+        check(&io::Error::other(inner), text, text);
+        let inner = io::Error::from(ErrorKind::ConnectionRefused);
+        let refused = "Connect: connection refused";
+        check(
+            io::Error::other(inner),
+            refused,
+            "Reset: connection refused",
+        );
+        let reset = "Reset: connection reset";
+        check(&ErrorKind::ConnectionReset.into(), reset, reset);
+        check(&io::Error::other("no one knows"), "", "");
     }
 }

@@ -1,27 +1,52 @@
 //! Fetching over HTTP/1.1 and HTTP/2, with reqwest.
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::Client;
 use tokio::time::{Instant, timeout};
-use url::Url;
+use url::{Host, Url};
 
+use super::client::{self, Clients};
 use super::decode::{Decoder, too_large};
 use super::failure::{explain, time_as_text};
-use super::{FailureKind, Fetch, FetchError, client};
-use crate::request::{Request, Response};
+use super::guard::{Guard, Refused, Resolver};
+use super::{FailureKind, Fetch, FetchError, Jar};
+use crate::request::{Request, Response, origin_of};
 use crate::settings::Settings;
 
 /// The fetch of a crawl, unless another is given: HTTP over TCP and TLS.
 ///
-/// Redirects are answers like any other. Cookies, compression and limits are handled here; see
-/// [`Settings`] for `max_body` and the time-outs.
+/// Cookies, compression, limits and the address guard are handled here; redirects are answers like
+/// any other. See [`Settings`] for `max_body`, `cookies` and the time-outs; time without a byte counts
+/// from the start of an exchange, connecting included.
+///
+/// ```
+/// # use nephila::fetch::{FailureKind, Fetch, HttpFetch};
+/// # use nephila::request::{Request, StepRef};
+/// # use nephila::settings::Settings;
+/// # async fn example() -> nephila::Result {
+/// let fetch = HttpFetch::new(&Settings::default())?;
+/// let router = Request::new("http://192.168.0.1/".parse()?, StepRef::named("page"));
+/// let refused = fetch.fetch(&router).await.unwrap_err();
+/// assert_eq!(refused.kind, FailureKind::Blocked);
+/// assert_eq!(refused.message, "192.168.0.1 is a private address");
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new()?.block_on(example())?;
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
 #[derive(Debug)]
 pub struct HttpFetch {
-    client: Client,
+    clients: Clients,
+    guard: Guard,
+    jar: Option<Arc<Jar>>,
+    /// User name and password by origin, as they were in a URL.
+    logins: RwLock<HashMap<String, (String, Option<String>)>>,
     max_body: usize,
     connect_timeout: Duration,
     idle_timeout: Duration,
@@ -46,13 +71,30 @@ pub enum FetchSetupError {
 impl HttpFetch {
     /// Made once per crawl: it holds the pool of connections.
     ///
+    /// Refuses private addresses, except for the hosts in `settings.hosts` (those without a
+    /// wildcard) and what [`allow_host`](Self::allow_host) adds.
+    ///
     /// # Errors
     /// If the settings can't be used.
     pub fn new(settings: &Settings) -> Result<Self, FetchSetupError> {
+        let guard = Guard::new();
+        for host in settings.hosts.iter().filter(|host| !host.contains('*')) {
+            guard.allow_host(host);
+        }
+        Self::with_guard(settings, guard)
+    }
+
+    /// The same with a guard of one's own.
+    ///
+    /// # Errors
+    /// If the settings can't be used.
+    pub fn with_guard(settings: &Settings, guard: Guard) -> Result<Self, FetchSetupError> {
+        let clients = client::clients(settings, &guard, Resolver::new(guard.clone()))?;
         Ok(Self {
-            client: client::builder(settings)?
-                .build()
-                .map_err(FetchSetupError::Client)?,
+            clients,
+            guard,
+            jar: settings.cookies.then(Arc::default),
+            logins: RwLock::default(),
             max_body: settings.max_body,
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
@@ -60,16 +102,48 @@ impl HttpFetch {
         })
     }
 
+    /// Lets a host that the user named, like a seed's, be at a private address. A name or an address
+    /// as in a URL, with no port.
+    pub fn allow_host(&self, host: &str) {
+        self.guard.allow_host(host);
+    }
+
+    /// Sends user name and password of `url`, if it has them, with every request to its origin, as
+    /// browsers do. For URLs that the user wrote, never for links: a page could log others in.
+    pub fn log_in(&self, url: &Url) {
+        if let Ok(origin) = origin_of(url)
+            && has_login(url)
+        {
+            let login = (url.username().to_owned(), url.password().map(str::to_owned));
+            let mut logins = self.logins.write().unwrap_or_else(PoisonError::into_inner);
+            logins.insert(origin, login);
+        }
+    }
+
+    /// The cookies, if the settings keep them.
+    pub fn jar(&self) -> Option<&Arc<Jar>> {
+        self.jar.as_ref()
+    }
+
     async fn exchange(&self, request: &Request) -> Result<Response, FetchError> {
-        let mut url = request.url.clone();
-        let outgoing = self.outgoing(request, &mut url)?;
+        self.guard.check(&request.url).map_err(blocked)?;
+        let (client, outgoing) = self.outgoing(request)?;
         let started = Instant::now();
-        let mut answer = self.unless_idle(self.client.execute(outgoing)).await?;
+        let mut answer = self.unless_idle(client.execute(outgoing)).await?;
         let status = answer.status();
         let headers = std::mem::take(answer.headers_mut());
-        let (body, wire_bytes) = match has_body(&request.method, status) {
-            true => self.read(&mut answer, &headers).await?,
-            false => (Vec::new(), 0),
+        let url = without_login(request.url.clone());
+        if let Some(jar) = &self.jar {
+            jar.store(&url, &headers);
+        }
+        let (body, wire_bytes) = if has_body(&request.method, status) {
+            match self.read(&mut answer, &headers).await {
+                // Where it leads is all that matters of a redirect.
+                Err(_) if is_redirect(status, &headers) => Default::default(),
+                outcome => outcome?,
+            }
+        } else {
+            Default::default()
         };
         Ok(Response {
             url,
@@ -81,21 +155,48 @@ impl HttpFetch {
         })
     }
 
-    /// The request as reqwest wants it. What is secret in `url` moves from there to a header.
-    fn outgoing(&self, request: &Request, url: &mut Url) -> Result<reqwest::Request, FetchError> {
-        let mut builder = self
-            .client
-            .request(request.method.clone(), request.url.clone())
-            .headers(request.headers.clone());
+    /// The request as reqwest wants it, and the client to send it.
+    fn outgoing(&self, request: &Request) -> Result<(&Client, reqwest::Request), FetchError> {
+        let client = if is_loopback(&request.url) {
+            &self.clients.direct
+        } else if self.guard.is_proxy(&request.url) {
+            let message = "the host is a proxy of this crawl";
+            return Err(FetchError::new(FailureKind::Blocked, message));
+        } else {
+            &self.clients.proxied
+        };
+        let mut headers = request.headers.clone();
+        if let Some(jar) = &self.jar
+            && !headers.contains_key(header::COOKIE)
+            && let Some(cookies) = jar.cookie_header(&request.url)
+        {
+            headers.insert(header::COOKIE, cookies);
+        }
+        // reqwest makes a header of the login in the URL; the request's own headers replace it.
+        let mut builder = client
+            .request(request.method.clone(), self.with_login(&request.url))
+            .headers(headers);
         if let Some(body) = &request.body {
             builder = builder.body(body.clone());
         }
-        // Neither fails for a URL with a host.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        builder
+        let outgoing = builder
             .build()
-            .map_err(|error| explain(error, self.connect_timeout))
+            .map_err(|error| explain(error, self.connect_timeout))?;
+        Ok((client, outgoing))
+    }
+
+    /// `url` with what [`log_in`](Self::log_in) knows for its origin, unless it says itself.
+    fn with_login(&self, url: &Url) -> Url {
+        let mut url = url.clone();
+        let logins = self.logins.read().unwrap_or_else(PoisonError::into_inner);
+        if !logins.is_empty()
+            && !has_login(&url)
+            && let Ok(origin) = origin_of(&url)
+            && let Some((name, password)) = logins.get(&origin)
+        {
+            set_login(&mut url, name, password.as_deref());
+        }
+        url
     }
 
     async fn read(
@@ -126,13 +227,11 @@ impl HttpFetch {
         &self,
         step: impl Future<Output = Result<T, reqwest::Error>>,
     ) -> Result<T, FetchError> {
-        match timeout(self.idle_timeout, step).await {
-            Ok(outcome) => outcome.map_err(|error| explain(error, self.connect_timeout)),
-            Err(_) => {
-                let message = format!("no byte for {}", time_as_text(self.idle_timeout));
-                Err(FetchError::new(FailureKind::Timeout, message))
-            }
-        }
+        let Ok(outcome) = timeout(self.idle_timeout, step).await else {
+            let message = format!("no byte for {}", time_as_text(self.idle_timeout));
+            return Err(FetchError::new(FailureKind::Timeout, message));
+        };
+        outcome.map_err(|error| explain(error, self.connect_timeout))
     }
 }
 
@@ -141,16 +240,52 @@ impl Fetch for HttpFetch {
     /// A dropped exchange closes its connection (HTTP/1.1) or resets its stream (HTTP/2).
     async fn fetch(&self, request: &Request) -> Result<Response, FetchError> {
         let limit = request.timeout.unwrap_or(self.timeout);
-        match timeout(limit, self.exchange(request)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(FetchError::new(
-                FailureKind::Timeout,
-                format!("no whole answer in {}", time_as_text(limit)),
-            )),
-        }
+        let Ok(outcome) = timeout(limit, self.exchange(request)).await else {
+            let message = format!("no whole answer in {}", time_as_text(limit));
+            return Err(FetchError::new(FailureKind::Timeout, message));
+        };
+        outcome
     }
+}
+
+fn blocked(refused: Refused) -> FetchError {
+    FetchError::new(FailureKind::Blocked, refused.to_string())
+}
+
+/// Proxies are asked for nothing that lies on this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn has_login(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+fn set_login(url: &mut Url, name: &str, password: Option<&str>) {
+    // Neither fails for a URL with a host, and no other gets here.
+    let _ = url.set_username(name);
+    let _ = url.set_password(password);
+}
+
+fn without_login(mut url: Url) -> Url {
+    if has_login(&url) {
+        set_login(&mut url, "", None);
+    }
+    url
 }
 
 fn has_body(method: &Method, status: StatusCode) -> bool {
     *method != Method::HEAD && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
+    status.is_redirection() && headers.contains_key(header::LOCATION)
 }

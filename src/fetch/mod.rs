@@ -5,14 +5,16 @@
 //! that must hold for every hop. What it must do is end: within the time-outs, within the body limit,
 //! with a [`FetchError`] that says what kind of failure it was.
 
+mod http;
 mod client;
+mod guard;
 mod cookies;
 mod decode;
 mod failure;
-mod http;
 
 pub use self::http::{FetchSetupError, HttpFetch};
 pub use cookies::Jar;
+pub use guard::{Guard, Refused};
 
 use std::future::Future;
 use std::pin::Pin;

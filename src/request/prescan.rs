@@ -95,6 +95,9 @@ fn is_tag(rest: &[u8]) -> bool {
 /// The input ended, and with it the search.
 struct Ended;
 
+/// Name and value as they are written.
+type Attribute<'a> = (&'a [u8], &'a [u8]);
+
 /// A place in the bytes.
 struct Scan<'a> {
     bytes: &'a [u8],
@@ -151,7 +154,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The next attribute of a tag, or none at the tag's end.
-    fn attribute(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>, Ended> {
+    fn attribute(&mut self) -> Result<Option<Attribute<'a>>, Ended> {
         self.skip_until(|byte| !is_space(byte) && byte != b'/')?;
         if self.byte()? == b'>' {
             return Ok(None);

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,6 +17,8 @@ pub(crate) enum Act {
     Send(Vec<u8>),
     /// Writes these bytes for ever, or until nobody reads.
     Flood(Vec<u8>),
+    /// Writes one of these bytes now and then, for ever.
+    Drip(u8),
     /// Says nothing more, but stays.
     Hang,
     /// Breaks the connection with a reset; without it, it is closed at the end.
@@ -85,6 +88,12 @@ async fn play(mut stream: TcpStream, script: Vec<Act>, seen: Arc<Mutex<Vec<Strin
                 if let Err(error) = stream.write_all(&bytes).await {
                     break Err(error);
                 }
+            },
+            Act::Drip(byte) => loop {
+                if let Err(error) = stream.write_all(&[byte]).await {
+                    break Err(error);
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
             },
             Act::Hang => std::future::pending().await,
             Act::Reset => stream.set_zero_linger(),
