@@ -243,7 +243,7 @@ mod tests {
         let inner = io::Error::from(ErrorKind::ConnectionRefused);
         let refused = "Connect: connection refused";
         check(
-            io::Error::other(inner),
+            &io::Error::other(inner),
             refused,
             "Reset: connection refused",
         );

@@ -10,7 +10,6 @@ async fn check_refused(fetch: &HttpFetch, url: &str, expected: &str) {
     let error = fetch.fetch(&request(url)).await.expect_err(url);
     assert_eq!(error.kind, FailureKind::Blocked, "{url}: {error:?}");
     assert_eq!(error.message, expected, "{url}");
-    assert!(!error.kind.is_transient());
 }
 
 #[tokio::test]
