@@ -71,6 +71,8 @@ pub enum Event {
         /// Why.
         stop: Stop,
     },
+    /// The spider could not name its seeds, or one of them can't be crawled.
+    StartFailed(String),
     /// Something that the user should know and that no page accounts for.
     Warning(String),
 }

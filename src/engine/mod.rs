@@ -1,7 +1,66 @@
 //! The engine: one crawl loop.
+//!
+//! ```text
+//! dispatcher ──▶ life of a request (tokio task) ──▶ steps (a thread per core) ──▶ committer
+//!     ▲              one exchange                      Page → items, requests        │
+//!     └────────────────────────── tickets settled, hosts with news ◀─────────────────┘
+//! ```
+//!
+//! The dispatcher owns the crawl's state, and every other task sends it values. All channels are
+//! bounded. A crawl runs in the caller's runtime, next to any number of others; the threads that run
+//! steps are its own and end with it.
+//!
+//! ```
+//! use nephila::prelude::*;
+//! use nephila::site::Site;
+//! use nephila::Crawl;
+//!
+//! #[derive(Item)]
+//! #[item(table = "quotes")]
+//! struct Quote {
+//!     text: String,
+//! }
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Quotes {
+//!     site: String,
+//! }
+//!
+//! #[spider]
+//! impl Quotes {
+//!     async fn start(&self, seeds: Seeds) -> Result {
+//!         seeds.push(format!("{}api/quotes?page=1", self.site), Self::page).await
+//!     }
+//!
+//!     async fn page(&self, page: Page) -> Result<Vec<Quote>> {
+//!         let answer: serde_json::Value = page.json()?;
+//!         let quotes = answer["quotes"].as_array().ok_or("no quotes")?;
+//!         let text = |quote: &serde_json::Value| quote["text"].to_string();
+//!         Ok(quotes.iter().map(|quote| Quote { text: text(quote) }).collect())
+//!     }
+//! }
+//!
+//! # #[tokio::main] async fn main() -> Result {
+//! let site = Site::start("127.0.0.1:0").await?;
+//! let spider = Quotes { site: site.url().to_string() };
+//! let report = Crawl::new(spider).db("sqlite::memory:").concurrency(4).run().await?;
+//! assert_eq!(report.statistics.item_count(), 10);
+//! assert_eq!(report.exit_code(), 0);
+//! # Ok(())
+//! # }
+//! ```
 
+mod bus;
+mod committer;
+mod dispatcher;
 mod event;
+mod executor;
+mod life;
 mod report;
+mod rules;
+mod run;
+mod shared;
+mod stream;
 
 pub use event::{Event, PageEvent, Stop};
 pub use report::{
@@ -10,18 +69,19 @@ pub use report::{
 
 use std::sync::Arc;
 
-use crate::fetch::Fetch;
-use crate::settings::Settings;
-use crate::spider::Spider;
+use bus::Hook;
 
-type Hook = Box<dyn FnMut(&Event) + Send>;
+use crate::fetch::{DynFetch, Fetch};
+use crate::settings::{Settings, SettingsError};
+use crate::spider::Spider;
 
 /// A crawl in the making: a spider, where its results go, and how fast it may be.
 pub struct Crawl {
     spider: Arc<dyn Spider>,
     args: String,
     db: String,
-    settings: Settings,
+    settings: Result<Settings, SettingsError>,
+    fetch: Option<Arc<dyn DynFetch>>,
     fresh: bool,
     hooks: Vec<Hook>,
     stop: StopHandle,
@@ -54,20 +114,15 @@ pub enum CrawlError {
     /// The store.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
-    /// The settings.
-    #[error("settings: {0}")]
-    Settings(String),
+    /// The spider's settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// The HTTP client could not be made.
-    #[error("HTTP client: {0}")]
-    Fetch(String),
-    /// The spider's `start` failed before it sent anything.
-    #[error("spider `{spider}`: start failed: {reason}")]
-    Start {
-        /// The spider.
-        spider: String,
-        /// What it said.
-        reason: String,
-    },
+    #[error(transparent)]
+    Fetch(#[from] crate::fetch::FetchSetupError),
+    /// The threads that run steps could not be started.
+    #[error("can't start the threads that run steps")]
+    Threads(#[source] std::io::Error),
 }
 
 impl Crawl {
@@ -79,10 +134,11 @@ impl Crawl {
     /// As [`new`](Self::new), for a spider made by name.
     pub fn of(spider: Arc<dyn Spider>) -> Self {
         Self {
-            spider,
             args: "{}".to_owned(),
             db: "sqlite:crawl.db".to_owned(),
-            settings: Settings::default(),
+            settings: Settings::for_spider(spider.settings()),
+            spider,
+            fetch: None,
             fresh: false,
             hooks: Vec::new(),
             stop: StopHandle::default(),
@@ -99,15 +155,23 @@ impl Crawl {
     /// The settings as a whole, instead of the defaults and the spider's own.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
+        self.settings = Ok(settings);
+        self
+    }
+
+    /// Changes single settings over those so far.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        if let Ok(settings) = &mut self.settings {
+            change(settings);
+        }
         self
     }
 
     /// Requests in flight, all hosts together.
     #[must_use]
-    pub fn concurrency(mut self, requests: usize) -> Self {
-        self.settings.concurrency = requests;
-        self
+    pub fn concurrency(self, requests: usize) -> Self {
+        self.with(|settings| settings.concurrency = requests)
     }
 
     /// The spider's arguments as JSON: another set of arguments is another crawl.
@@ -126,8 +190,8 @@ impl Crawl {
 
     /// Fetches by other means than HTTP.
     #[must_use]
-    pub fn fetch(self, fetch: impl Fetch) -> Self {
-        let _ = fetch;
+    pub fn fetch(mut self, fetch: impl Fetch) -> Self {
+        self.fetch = Some(Arc::new(fetch));
         self
     }
 

@@ -52,6 +52,8 @@ pub struct Statistics {
     pub refused: BTreeMap<String, RefusedCount>,
     /// Selectors that matched nothing: "step selector" and on how many pages.
     pub missed: BTreeMap<String, u64>,
+    /// What kept the spider from naming its seeds, or seeds from being crawled.
+    pub start_failed: Vec<String>,
     /// Warnings, in order.
     pub warnings: Vec<String>,
 }
@@ -147,10 +149,16 @@ impl Statistics {
                     count.sample.clone_from(&refused.sample);
                 }
             }
+            Event::StartFailed(why) if self.start_failed.len() < MAX_GROUPS => {
+                self.start_failed.push(why.clone());
+            }
             Event::Warning(warning) if self.warnings.len() < MAX_GROUPS => {
                 self.warnings.push(warning.clone());
             }
-            Event::Warning(_) | Event::HostSlowed { .. } | Event::Stopping { .. } => {}
+            Event::StartFailed(_)
+            | Event::Warning(_)
+            | Event::HostSlowed { .. }
+            | Event::Stopping { .. } => {}
         }
     }
 
@@ -323,7 +331,8 @@ impl Report {
         let errors = statistics.failed - statistics.missing;
         let all = statistics.pages + statistics.failed;
         if stop == Stop::Finished {
-            if statistics.errors.iter().any(|group| group.seed) {
+            let seed_failed = statistics.errors.iter().any(|group| group.seed);
+            if seed_failed || !statistics.start_failed.is_empty() {
                 problems.push(Problem::SeedFailed);
             }
             if statistics.seeds == 0 && statistics.queued == 0 && !resumed {

@@ -268,6 +268,7 @@ impl Frontier {
         let Some(queue) = self.hosts.get_mut(&key) else {
             return;
         };
+        self.touched.insert(key);
         let from = queue.can_be_served().then(|| queue.pace.next());
         match (queue.place, from) {
             (Some((at, _)), Some(from)) if at == from => {}

@@ -6,3 +6,5 @@ mod fetch;
 mod raw;
 #[cfg(test)]
 mod store;
+mod architecture;
+mod crawl;

@@ -1,0 +1,660 @@
+//! The dispatcher: one task owns the crawl's state, and this is the crawl loop.
+//!
+//! It leases hosts, fills their windows from the store, sends requests out when politeness and the
+//! limits allow it, and knows when the crawl is over. It never waits for anything but its next
+//! message: reads of the store are tasks that answer by message, so a slow store or host can't hold
+//! it up, and it can't take part in a deadlock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use url::Url;
+
+use super::StopHandle;
+use super::committer::{Committed, Entry};
+use super::event::{Event, Stop};
+use super::executor::Job;
+use super::life::{self, Exchange};
+use super::rules::{self, Rules, Sentence};
+use super::shared::Shared;
+use crate::clock;
+use crate::frontier::{Frontier, Next, Politeness};
+use crate::policy::retry::Backoff;
+use crate::policy::scope::is_loopback;
+use crate::request::HostKey;
+use crate::settings::RobotsMode;
+use crate::store::{Host, PageState, Rest, RobotsFile, StoreError, Taken};
+
+/// Hosts leased at once. Their windows share [`WINDOWS`] requests.
+const MAX_HOSTS: usize = 4_096;
+/// Requests held in memory ahead of their turn, all hosts together.
+const WINDOWS: usize = 16_384;
+/// The largest and smallest window of one host.
+const WINDOW: std::ops::RangeInclusive<usize> = 4..=256;
+/// How often the store is asked for hosts that others gave back.
+const LEASE_EVERY: Duration = Duration::from_secs(1);
+/// Failures of a host in a row after which it is given up.
+const MAX_HOST_ERRORS: u32 = 20;
+
+/// What the dispatcher is told.
+pub(super) enum Message {
+    /// An exchange ended.
+    Fetched(Exchange),
+    /// A commit is written.
+    Committed(Box<Committed>),
+    /// Hosts were leased.
+    Leased(Result<Vec<Host>, StoreError>),
+    /// A window was read; how many were asked for.
+    Loaded(HostKey, usize, Result<Taken, StoreError>),
+    /// Hosts were given back.
+    Released(Result<(), StoreError>),
+    /// What is left in the store.
+    Rest(Result<Rest, StoreError>),
+    /// A robots.txt was fetched, or not.
+    Robots {
+        host: HostKey,
+        file: RobotsFile,
+        may_change: bool,
+        took: Duration,
+    },
+    /// The committer has ended before its time.
+    StoreLost(String),
+}
+
+pub(super) struct Dispatcher {
+    shared: Arc<Shared>,
+    frontier: Frontier,
+    messages: mpsc::Receiver<Message>,
+    sender: mpsc::Sender<Message>,
+    jobs: async_channel::Sender<Job>,
+    tasks: JoinSet<()>,
+    /// What is known of each leased host's robots.txt.
+    rules: HashMap<HostKey, Rules>,
+    /// Hosts whose robots.txt is to be fetched, and when.
+    errands: Vec<(Instant, HostKey)>,
+    fetching: usize,
+    /// Store calls under way whose answers decide whether the crawl is over.
+    asking: usize,
+    leasing: bool,
+    lease_at: Option<Instant>,
+    seeding: bool,
+    resumed: bool,
+    stop: StopHandle,
+    stopping: Option<(Stop, Instant)>,
+    ends_at: Option<Instant>,
+}
+
+impl Dispatcher {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        (sender, messages): (mpsc::Sender<Message>, mpsc::Receiver<Message>),
+        jobs: async_channel::Sender<Job>,
+        stop: StopHandle,
+        resumed: bool,
+        seeding: bool,
+    ) -> Self {
+        let now = Instant::now();
+        let ends_at = shared
+            .settings
+            .max_time
+            .and_then(|time| now.checked_add(time));
+        Self {
+            frontier: Frontier::new(now, fastrand::u64(..)),
+            messages,
+            sender,
+            jobs,
+            tasks: JoinSet::new(),
+            rules: HashMap::new(),
+            errands: Vec::new(),
+            fetching: 0,
+            asking: 0,
+            leasing: false,
+            lease_at: Some(now),
+            seeding,
+            resumed,
+            stop,
+            stopping: None,
+            ends_at,
+            shared,
+        }
+    }
+
+    /// Crawls until nothing is left, a limit is reached or somebody stops it.
+    pub(super) async fn run(mut self) -> Stop {
+        loop {
+            while let Ok(message) = self.messages.try_recv() {
+                self.hear(message);
+            }
+            while self.tasks.try_join_next().is_some() {}
+            let now = Instant::now();
+            self.look_for_reasons_to_stop(now);
+            let wake = match &self.stopping {
+                Some((stop, _)) if self.frontier.in_hand() == 0 => {
+                    let stop = stop.clone();
+                    return self.finish(stop).await;
+                }
+                Some((stop, until)) if *until <= now || self.stop.hard.is_cancelled() => {
+                    let stop = stop.clone();
+                    return self.finish(stop).await;
+                }
+                Some((_, until)) => *until,
+                None => self.work(now),
+            };
+            self.shared
+                .in_hand
+                .store(self.frontier.in_hand(), Ordering::Relaxed);
+            self.sleep(wake).await;
+        }
+    }
+
+    /// Sends out what may go, asks the store for more, and says when there is something to do again.
+    fn work(&mut self, now: Instant) -> Instant {
+        self.run_errands(now);
+        let mut wake = self.launch(now);
+        self.tend();
+        if self.lease_at.is_some_and(|at| at <= now) && !self.leasing {
+            self.lease();
+        }
+        let times = self
+            .errands
+            .iter()
+            .map(|(at, _)| *at)
+            .chain(self.lease_at)
+            .chain(self.ends_at);
+        for at in times.filter(|at| *at > now) {
+            wake = wake.min(at);
+        }
+        wake
+    }
+
+    /// Waits for a message, a stop, or `wake`.
+    async fn sleep(&mut self, wake: Instant) {
+        let asked = self.stopping.is_some();
+        tokio::select! {
+            message = self.messages.recv() => {
+                if let Some(message) = message {
+                    self.hear(message);
+                }
+            }
+            () = self.stop.gentle.cancelled(), if !asked => {}
+            () = self.stop.hard.cancelled() => {}
+            () = tokio::time::sleep_until(wake) => {}
+        }
+    }
+
+    fn look_for_reasons_to_stop(&mut self, now: Instant) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let settings = &self.shared.settings;
+        let pages = self.shared.pages.load(Ordering::Relaxed);
+        if self.stop.gentle.is_cancelled() {
+            self.stop_for(Stop::Interrupted, now);
+        } else if self.ends_at.is_some_and(|end| end <= now) {
+            self.stop_for(Stop::Limit("max_time"), now);
+        } else if settings.max_pages.is_some_and(|max| pages >= max) {
+            self.stop_for(Stop::Limit("max_pages"), now);
+        }
+    }
+
+    fn stop_for(&mut self, stop: Stop, now: Instant) {
+        if self.stopping.is_none() {
+            self.shared
+                .bus
+                .emit(&Event::Stopping { stop: stop.clone() });
+            self.stopping = Some((stop, now + self.shared.settings.stop_timeout));
+        }
+    }
+
+    fn break_off(&mut self, error: &StoreError) {
+        self.stop_for(Stop::Broken(error.to_string()), Instant::now());
+    }
+
+    /// Sends out every request that may go now; the moment when the next one may.
+    fn launch(&mut self, now: Instant) -> Instant {
+        let idle = now + Duration::from_secs(3_600);
+        while self.has_room() {
+            match self.frontier.next(now) {
+                Next::Fetch(ticket) => {
+                    self.fetching += 1;
+                    let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
+                    self.tasks
+                        .spawn(life::live(shared, ticket, sender, self.jobs.clone()));
+                }
+                Next::At(at) => return at.min(idle),
+                Next::Nothing => return idle,
+            }
+        }
+        idle
+    }
+
+    fn has_room(&self) -> bool {
+        let settings = &self.shared.settings;
+        let in_hand = self.frontier.in_hand();
+        let backlog = settings.concurrency + 2 * settings.commit_pages;
+        let pages = self.shared.pages.load(Ordering::Relaxed);
+        self.fetching < settings.concurrency
+            && in_hand < settings.concurrency + backlog
+            && settings
+                .max_pages
+                .is_none_or(|max| pages + (in_hand as u64) < max)
+    }
+
+    /// Fills windows and gives drained hosts back.
+    fn tend(&mut self) {
+        let window = (WINDOWS / self.frontier.len().max(1)).clamp(*WINDOW.start(), *WINDOW.end());
+        let tended = self.frontier.tend(window);
+        for (host, limit) in tended.hungry {
+            self.ask(move |shared| async move {
+                Message::Loaded(
+                    host,
+                    limit,
+                    shared.store.take(host, limit, clock::now()).await,
+                )
+            });
+        }
+        if !tended.drained.is_empty() {
+            self.give_back(tended.drained);
+        }
+    }
+
+    fn give_back(&mut self, hosts: Vec<(Host, Instant)>) {
+        for (host, _) in &hosts {
+            self.rules.remove(&host.key);
+        }
+        let hosts = with_pace(hosts);
+        self.ask(move |shared| async move { Message::Released(shared.store.release(hosts).await) });
+    }
+
+    fn lease(&mut self) {
+        let room = MAX_HOSTS.saturating_sub(self.frontier.len());
+        if room > 0 {
+            self.leasing = true;
+            self.lease_at = None;
+            self.ask(move |shared| async move {
+                Message::Leased(shared.store.lease(room, clock::now()).await)
+            });
+        }
+    }
+
+    /// Asks the store for something; the answer comes as a message.
+    fn ask<F>(&mut self, question: impl FnOnce(Arc<Shared>) -> F)
+    where
+        F: Future<Output = Message> + Send + 'static,
+    {
+        self.asking += 1;
+        let (question, sender) = (question(Arc::clone(&self.shared)), self.sender.clone());
+        self.tasks.spawn(async move {
+            // Only fails when the crawl is being torn down.
+            let _ = sender.send(question.await).await;
+        });
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Fetched(exchange) => self.fetched(exchange),
+            Message::Committed(committed) => self.committed(*committed),
+            Message::Leased(outcome) => self.answered(outcome, Self::leased),
+            Message::Loaded(host, asked, outcome) => {
+                self.answered(outcome, |this, taken| this.loaded(host, taken, asked));
+            }
+            Message::Released(outcome) => {
+                self.answered(outcome, |this, ()| this.lease_at = Some(Instant::now()));
+            }
+            Message::Rest(outcome) => self.answered(outcome, Self::rested),
+            Message::Robots {
+                host,
+                file,
+                may_change,
+                took,
+            } => {
+                self.fetching -= 1;
+                self.frontier.fetched(host);
+                self.note_exchange(host, file.status, took, file.body.len() as u64);
+                self.robots_came(host, file, may_change);
+            }
+            Message::StoreLost(reason) => {
+                self.stop_for(Stop::Broken(reason), Instant::now());
+                self.stop.hard.cancel();
+            }
+        }
+    }
+
+    fn answered<T>(&mut self, outcome: Result<T, StoreError>, go_on: impl FnOnce(&mut Self, T)) {
+        self.asking -= 1;
+        match outcome {
+            Ok(answer) => go_on(self, answer),
+            Err(error) => self.break_off(&error),
+        }
+    }
+
+    fn fetched(&mut self, exchange: Exchange) {
+        let Exchange {
+            host,
+            status,
+            took,
+            bytes,
+            trouble,
+        } = exchange;
+        self.fetching -= 1;
+        self.frontier.fetched(host);
+        self.note_exchange(host, status, took, bytes);
+        match trouble {
+            Some(trouble) => self.in_trouble(host, &trouble.why, trouble.retry_after),
+            None => {
+                if let Some(host) = self.frontier.host_mut(host) {
+                    host.errors = 0;
+                }
+            }
+        }
+    }
+
+    fn note_exchange(&self, host: HostKey, status: u16, took: Duration, bytes: u64) {
+        if let Some(host) = self.frontier.host(host) {
+            let origin = host.origin.clone();
+            self.shared.bus.emit(&Event::Fetched {
+                origin,
+                status,
+                took,
+                bytes,
+            });
+        }
+    }
+
+    /// Leaves a host in trouble alone for a while, and gives it up in the end.
+    fn in_trouble(&mut self, key: HostKey, why: &str, retry_after: Option<Duration>) {
+        let Some(host) = self.frontier.host_mut(key) else {
+            return;
+        };
+        host.errors += 1;
+        let errors = host.errors;
+        let settings = &self.shared.settings;
+        let backoff = Backoff::from(settings);
+        let pause = retry_after.unwrap_or_else(|| backoff.delay(errors - 1, fastrand::f64()));
+        self.frontier.hold(key, Instant::now() + pause);
+        self.remember(key);
+        if errors > MAX_HOST_ERRORS {
+            let message = format!("gave the host up after {errors} failures in a row: {why}");
+            self.condemn(
+                key,
+                Sentence {
+                    reason: "host",
+                    message,
+                    state: PageState::Failed,
+                },
+            );
+        } else if let Some(host) = self.frontier.host(key) {
+            let until = clock::now()
+                .saturating_add(life::signed(pause))
+                .unwrap_or(Timestamp::MAX);
+            let (origin, why) = (host.origin.clone(), why.to_owned());
+            self.shared
+                .bus
+                .emit(&Event::HostSlowed { origin, why, until });
+        }
+    }
+
+    /// Stores what was learned of a host.
+    fn remember(&mut self, key: HostKey) {
+        let Some(mut host) = self.frontier.host(key).cloned() else {
+            return;
+        };
+        host.next_at = self.frontier.next_at(key).map_or(host.next_at, timestamp);
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn(async move {
+            let _ = shared.commits.send(Entry::Host(Box::new(host))).await;
+        });
+    }
+
+    fn committed(&mut self, committed: Committed) {
+        for key in committed.settled {
+            self.frontier.settled(key);
+        }
+        for host in committed.fresh.into_keys() {
+            if !self.frontier.found(host) {
+                self.lease_at = Some(Instant::now());
+            }
+        }
+        if committed.seeded {
+            self.seeding = false;
+            self.lease_at = Some(Instant::now());
+        }
+    }
+
+    fn leased(&mut self, hosts: Vec<Host>) {
+        self.leasing = false;
+        let none = hosts.is_empty();
+        for host in hosts {
+            self.adopt(host);
+        }
+        self.lease_at = self.lease_at.or(Some(Instant::now() + LEASE_EVERY));
+        if none && self.frontier.is_empty() && !self.seeding && self.asking == 0 {
+            self.lease_at = None;
+            self.ask(|shared| async move { Message::Rest(shared.store.rest().await) });
+        }
+    }
+
+    fn rested(&mut self, rest: Rest) {
+        let now = Instant::now();
+        match rest {
+            Rest::Nothing if self.frontier.is_empty() && self.lease_at.is_none() => {
+                self.stop_for(Stop::Finished, now);
+            }
+            Rest::Nothing => {}
+            Rest::Until(moment) => {
+                let wait = moment.duration_since(clock::now());
+                let wait = Duration::try_from(wait).unwrap_or_default();
+                self.lease_at = Some(now + wait.max(Duration::from_millis(10)));
+            }
+        }
+    }
+
+    fn adopt(&mut self, host: Host) {
+        let settings = &self.shared.settings;
+        let loopback = Url::parse(&host.origin).is_ok_and(|url| is_loopback(&url));
+        let default = if loopback {
+            Duration::ZERO
+        } else {
+            Duration::from_secs(1)
+        };
+        let politeness = Politeness {
+            delay: settings.delay.unwrap_or(default),
+            jitter: settings.jitter,
+            concurrency: settings.concurrency_per_host,
+        };
+        let now = Instant::now();
+        let wait =
+            Duration::try_from(host.next_at.duration_since(clock::now())).unwrap_or_default();
+        // An earlier run may have asked this host just before it was killed.
+        let recent = if self.resumed {
+            politeness.delay
+        } else {
+            Duration::ZERO
+        };
+        let (key, robots) = (host.key, host.robots.clone());
+        self.frontier
+            .adopt(host, politeness, now + wait.max(recent));
+        if settings.robots == RobotsMode::Ignore {
+            self.obey(key, Rules::None);
+        } else if let Some(rules) = robots.and_then(|file| self.still_valid(&file)) {
+            self.obey(key, rules);
+        } else {
+            self.errands.push((now, key));
+        }
+    }
+
+    fn still_valid(&self, file: &RobotsFile) -> Option<Rules> {
+        let age = clock::now().duration_since(file.at);
+        let fresh = age < jiff::SignedDuration::from_hours(24);
+        if fresh {
+            Rules::from_file(file, &self.shared.settings.user_agent)
+        } else {
+            None
+        }
+    }
+
+    /// Fetches robots.txt files whose time has come.
+    fn run_errands(&mut self, now: Instant) {
+        let errands = std::mem::take(&mut self.errands);
+        for (at, key) in errands {
+            if at > now || self.fetching >= self.shared.settings.concurrency {
+                self.errands
+                    .push((at.max(now + Duration::from_millis(1)), key));
+                continue;
+            }
+            match self.frontier.errand(key, now) {
+                Err(later) => self.errands.push((later, key)),
+                Ok(()) => {
+                    let Some(host) = self.frontier.host(key) else {
+                        continue;
+                    };
+                    self.fetching += 1;
+                    let (shared, origin) = (Arc::clone(&self.shared), host.origin.clone());
+                    let sender = self.sender.clone();
+                    self.tasks.spawn(async move {
+                        let started = Instant::now();
+                        let (file, may_change) = rules::fetch(&shared, &origin).await;
+                        let took = started.elapsed();
+                        let message = Message::Robots {
+                            host: key,
+                            file,
+                            may_change,
+                            took,
+                        };
+                        let _ = sender.send(message).await;
+                    });
+                }
+            }
+        }
+    }
+
+    fn robots_came(&mut self, key: HostKey, file: RobotsFile, may_change: bool) {
+        let rules = Rules::from_file(&file, &self.shared.settings.user_agent);
+        let Some(host) = self.frontier.host_mut(key) else {
+            return;
+        };
+        let why = match file.status {
+            0 => file.body.clone(),
+            status => format!("robots.txt answered {status}"),
+        };
+        let status = file.status;
+        host.robots = Some(file);
+        match rules {
+            Some(rules) => {
+                host.errors = 0;
+                self.remember(key);
+                self.obey(key, rules);
+            }
+            None if may_change && host.errors < u32::from(self.shared.settings.retries) => {
+                self.in_trouble(key, &why, None);
+                let at = self.frontier.next_at(key).unwrap_or_else(Instant::now);
+                self.errands.push((at, key));
+            }
+            // Without an answer the host can't be crawled at all; with an error it says "not now".
+            None if status == 0 => {
+                let tries = host.errors + 1;
+                let message = if tries > 1 {
+                    format!("{why}, {tries} tries")
+                } else {
+                    why
+                };
+                let sentence = Sentence {
+                    reason: "connect",
+                    message,
+                    state: PageState::Failed,
+                };
+                self.condemn(key, sentence);
+            }
+            None => {
+                let message = format!("{why}: not now");
+                let sentence = Sentence {
+                    reason: "robots",
+                    message,
+                    state: PageState::Skipped,
+                };
+                self.condemn(key, sentence);
+            }
+        }
+    }
+
+    fn condemn(&mut self, key: HostKey, sentence: Sentence) {
+        self.obey(key, Rules::Condemned(Arc::new(sentence)));
+    }
+
+    /// From now on a host's requests go by `rules`.
+    fn obey(&mut self, key: HostKey, rules: Rules) {
+        if let Some(delay) = rules.crawl_delay() {
+            let settings = &self.shared.settings;
+            self.frontier
+                .slow_down(key, delay.min(settings.max_crawl_delay), settings.jitter);
+        }
+        let condemned = matches!(rules, Rules::Condemned(_));
+        self.rules.insert(key, rules);
+        self.weed(key);
+        if !condemned {
+            self.frontier.open(key);
+        }
+    }
+
+    fn loaded(&mut self, host: HostKey, taken: Taken, asked: usize) {
+        self.frontier.loaded(host, taken, asked);
+        self.weed(host);
+    }
+
+    /// Takes requests that must not be sent out of a host's window, and ends them with the reason.
+    fn weed(&mut self, key: HostKey) {
+        let Some(rules) = self.rules.get(&key).cloned() else {
+            return;
+        };
+        let weeds = self
+            .frontier
+            .weed(key, |ticket| rules.forbid(&ticket.request.url).is_some());
+        for ticket in weeds {
+            let Some(sentence) = rules.forbid(&ticket.request.url) else {
+                continue;
+            };
+            let Sentence {
+                reason,
+                message,
+                state,
+            } = sentence;
+            let shared = Arc::clone(&self.shared);
+            self.tasks
+                .spawn(life::settle_unsent(shared, ticket, state, reason, message));
+        }
+    }
+
+    /// Ends: what is still under way is dropped, and stays in the queue; leases go back.
+    async fn finish(mut self, stop: Stop) -> Stop {
+        self.tasks.shutdown().await;
+        let hosts = with_pace(self.frontier.dissolve());
+        let release = self.shared.store.release(hosts);
+        match tokio::time::timeout(Duration::from_secs(10), release).await {
+            Ok(Err(error)) if stop == Stop::Finished => Stop::Broken(error.to_string()),
+            // A lease that could not be given back is taken over when the next run begins.
+            _ => stop,
+        }
+    }
+}
+
+fn with_pace(hosts: Vec<(Host, Instant)>) -> Vec<Host> {
+    let pace = |(host, next): (Host, Instant)| Host {
+        next_at: timestamp(next),
+        ..host
+    };
+    hosts.into_iter().map(pace).collect()
+}
+
+/// A moment of the monotonic clock as wall time.
+fn timestamp(moment: Instant) -> Timestamp {
+    let ahead = moment.saturating_duration_since(Instant::now());
+    clock::now()
+        .saturating_add(life::signed(ahead))
+        .unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,353 @@
+//! The life of one request, from the frontier to its step: one exchange and what follows from it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http::StatusCode;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::committer::{Entry, Finished};
+use super::dispatcher::Message;
+use super::event::PageEvent;
+use super::executor::{Call, Job};
+use super::shared::{Refusal, Shared};
+use crate::clock;
+use crate::fetch::{FailureKind, FetchError};
+use crate::policy::redirect;
+use crate::policy::retry::{Backoff, Class, parse_retry_after};
+use crate::request::{HostKey, Response};
+use crate::spider::step_named;
+use crate::store::{PageCommit, PageReceipt, PageRow, PageState, Ticket, Verdict};
+
+/// What the dispatcher learns of an exchange.
+pub(super) struct Exchange {
+    pub(super) host: HostKey,
+    pub(super) status: u16,
+    pub(super) took: Duration,
+    pub(super) bytes: u64,
+    /// The host itself is in trouble: 429, 503, no answer.
+    pub(super) trouble: Option<Trouble>,
+}
+
+pub(super) struct Trouble {
+    pub(super) why: String,
+    /// What its `Retry-After` asks for, capped.
+    pub(super) retry_after: Option<Duration>,
+}
+
+/// Ways to end.
+enum End {
+    /// The step reads it.
+    Read(Response),
+    /// It is given up.
+    Fail {
+        reason: &'static str,
+        message: String,
+        response: Option<Response>,
+    },
+    /// It goes back into the queue.
+    Again { message: String, delay: Duration },
+    /// It leads elsewhere.
+    Redirect(Response),
+}
+
+/// Fetches `ticket` and hands what came on: to a step, or to the committer.
+pub(super) async fn live(
+    shared: Arc<Shared>,
+    ticket: Box<Ticket>,
+    dispatcher: mpsc::Sender<Message>,
+    jobs: async_channel::Sender<Job>,
+) {
+    let started = tokio::time::Instant::now();
+    let outcome = fetch(&shared, &ticket).await;
+    let took = started.elapsed();
+    let exchange = Exchange {
+        host: ticket.key.host,
+        status: outcome
+            .as_ref()
+            .map_or(0, |response| response.status.as_u16()),
+        took,
+        bytes: outcome.as_ref().map_or(0, |response| response.wire_bytes),
+        trouble: trouble(&shared, &outcome),
+    };
+    // Only fails when the crawl is being torn down.
+    let _ = dispatcher.send(Message::Fetched(exchange)).await;
+    match judge(&shared, &ticket, outcome) {
+        End::Read(response) => {
+            let _ = jobs
+                .send(Job {
+                    ticket,
+                    response,
+                    took,
+                    call: Call::Step,
+                })
+                .await;
+        }
+        End::Fail {
+            reason,
+            message,
+            response,
+        } => {
+            let response = response.unwrap_or_else(|| no_answer(&ticket));
+            let call = Call::Failed { reason, message };
+            let _ = jobs
+                .send(Job {
+                    ticket,
+                    response,
+                    took,
+                    call,
+                })
+                .await;
+        }
+        End::Again { message, delay } => {
+            let due = clock::now()
+                .saturating_add(signed(delay))
+                .unwrap_or(Timestamp::MAX);
+            let verdict = Verdict::Retry {
+                due,
+                message,
+                counts: true,
+            };
+            commit(&shared, finished(&ticket, verdict, took)).await;
+        }
+        End::Redirect(response) => {
+            let finished = follow(&shared, &ticket, &response, took);
+            commit(&shared, finished).await;
+        }
+    }
+}
+
+/// Ends a request that must not be sent.
+pub(super) async fn settle_unsent(
+    shared: Arc<Shared>,
+    ticket: Ticket,
+    state: PageState,
+    reason: &'static str,
+    message: String,
+) {
+    let row = page_row(state, Some(reason), Some(message), 0, Duration::ZERO, 0);
+    commit(
+        &shared,
+        finished(&ticket, Verdict::Page(row), Duration::ZERO),
+    )
+    .await;
+}
+
+pub(super) async fn commit(shared: &Shared, finished: Finished) {
+    // Only fails when the crawl is being torn down; the ticket is still in the queue then.
+    let _ = shared.commits.send(Entry::Page(Box::new(finished))).await;
+}
+
+async fn fetch(shared: &Shared, ticket: &Ticket) -> Result<Response, FetchError> {
+    let fetch = AssertUnwindSafe(shared.fetch.fetch(&ticket.request)).catch_unwind();
+    // The fetch keeps its own time-outs; this one is for a `Fetch` that does not.
+    let limit = ticket.request.timeout.unwrap_or(shared.settings.timeout) + Duration::from_secs(5);
+    match tokio::time::timeout(limit, fetch).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(FetchError::new(FailureKind::Other, "the fetch panicked")),
+        Err(_) => Err(FetchError::new(
+            FailureKind::Timeout,
+            format!("no end after {} s", limit.as_secs()),
+        )),
+    }
+}
+
+/// What a failed fetch means for trying again.
+pub(super) fn class_of(kind: FailureKind) -> Class {
+    match kind {
+        FailureKind::Dns => Class::Dns,
+        FailureKind::Connect => Class::Connect,
+        FailureKind::Tls => Class::Tls,
+        FailureKind::Timeout => Class::Timeout,
+        FailureKind::Reset => Class::Reset,
+        _ => Class::Permanent,
+    }
+}
+
+fn trouble(shared: &Shared, outcome: &Result<Response, FetchError>) -> Option<Trouble> {
+    match outcome {
+        Ok(response) if Class::Status(response.status.as_u16()).is_of_host() => Some(Trouble {
+            why: response.status.to_string(),
+            retry_after: retry_after(shared, response),
+        }),
+        Ok(_) => None,
+        Err(error) => class_of(error.kind).is_of_host().then(|| Trouble {
+            why: error.message.clone(),
+            retry_after: None,
+        }),
+    }
+}
+
+fn retry_after(shared: &Shared, response: &Response) -> Option<Duration> {
+    let wait = parse_retry_after(response.header("retry-after")?, clock::now())?;
+    Some(wait.min(shared.settings.max_retry_after))
+}
+
+fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>) -> End {
+    let backoff = Backoff::from(&shared.settings);
+    let again =
+        |class, asked| backoff.retry(class, u32::from(ticket.tries), fastrand::f64(), asked);
+    let response = match outcome {
+        Ok(response) => response,
+        Err(error) => {
+            return match again(class_of(error.kind), None) {
+                Some(delay) => End::Again {
+                    message: error.message,
+                    delay,
+                },
+                None => End::Fail {
+                    reason: error.kind.as_str(),
+                    message: after_tries(error.message, ticket.tries),
+                    response: None,
+                },
+            };
+        }
+    };
+    let status = response.status;
+    let accepts = || {
+        step_named(&*shared.spider, &ticket.request.step.name)
+            .is_some_and(|step| step.accepts.contains(&status.as_u16()))
+    };
+    if status.is_success() || accepts() {
+        return End::Read(response);
+    }
+    if redirect::is_redirect(status) {
+        return End::Redirect(response);
+    }
+    match again(
+        Class::Status(status.as_u16()),
+        retry_after(shared, &response),
+    ) {
+        Some(delay) => End::Again {
+            message: format!("answered {status}"),
+            delay,
+        },
+        None => End::Fail {
+            reason: "status",
+            message: after_tries(format!("answered {status}"), ticket.tries),
+            response: Some(response),
+        },
+    }
+}
+
+fn after_tries(message: String, tries: u16) -> String {
+    match tries {
+        0 => message,
+        tries => format!("{message}, {} tries", tries + 1),
+    }
+}
+
+/// The redirect's page row and the request it leads to.
+fn follow(shared: &Shared, ticket: &Ticket, response: &Response, took: Duration) -> Finished {
+    let row = |state, reason, message: String| {
+        let status = response.status.as_u16();
+        page_row(
+            state,
+            Some(reason),
+            Some(message),
+            status,
+            took,
+            response.wire_bytes,
+        )
+    };
+    let next = match redirect::follow(&ticket.request, response, shared.settings.max_redirects) {
+        Ok(next) => next,
+        Err(error) => {
+            let row = row(PageState::Failed, "redirect", error.to_string());
+            return finished(ticket, Verdict::Page(row), took);
+        }
+    };
+    let target = next.url.to_string();
+    // A seed's redirects say where the site really is.
+    let admitted = if ticket.request.depth == 0 {
+        shared.admit_seed(next, ticket.key.seq as u64)
+    } else {
+        shared.admit(next, ticket.key.seq as u64)
+    };
+    match admitted {
+        Ok(request) => {
+            let row = row(PageState::Done, "redirect", format!("to {target}"));
+            let mut finished = finished(ticket, Verdict::Page(row), took);
+            finished.commit.requests.push(request);
+            finished
+        }
+        Err(Refusal(reason, _)) => {
+            let row = row(PageState::Skipped, reason, format!("redirects to {target}"));
+            finished(ticket, Verdict::Page(row), took)
+        }
+    }
+}
+
+pub(super) fn signed(duration: Duration) -> jiff::SignedDuration {
+    duration.try_into().unwrap_or(jiff::SignedDuration::MAX)
+}
+
+fn no_answer(ticket: &Ticket) -> Response {
+    Response {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        ..Response::new(ticket.request.url.clone(), "")
+    }
+}
+
+pub(super) fn page_row(
+    state: PageState,
+    reason: Option<&'static str>,
+    message: Option<String>,
+    status: u16,
+    took: Duration,
+    bytes: u64,
+) -> PageRow {
+    let took_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
+    PageRow {
+        state,
+        reason,
+        message,
+        status,
+        took_ms,
+        bytes,
+    }
+}
+
+/// A ticket's end, without items and requests so far.
+pub(super) fn finished(ticket: &Ticket, verdict: Verdict, took: Duration) -> Finished {
+    let (state, reason, message, status, bytes) = match &verdict {
+        Verdict::Page(row) => (
+            row.state,
+            row.reason,
+            row.message.clone(),
+            row.status,
+            row.bytes,
+        ),
+        Verdict::Retry { message, .. } => (PageState::Failed, None, Some(message.clone()), 0, 0),
+    };
+    let event = PageEvent {
+        url: ticket.request.url.clone(),
+        referrer: ticket.referrer.clone(),
+        step: ticket.request.step.name.to_string(),
+        state,
+        reason,
+        message,
+        field: None,
+        status,
+        took,
+        bytes,
+        depth: ticket.request.depth,
+        tries: ticket.tries,
+        receipt: PageReceipt::default(),
+        items: Vec::new(),
+        empty: Vec::new(),
+        missed: Vec::new(),
+    };
+    let commit = PageCommit {
+        key: ticket.key,
+        fingerprint: ticket.fingerprint,
+        verdict,
+        records: Vec::new(),
+        requests: Vec::new(),
+        refused: Vec::new(),
+    };
+    Finished { commit, event }
+}

@@ -1,0 +1,103 @@
+//! What all tasks of a crawl know.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::bus::Bus;
+use super::committer::Entry;
+use crate::fetch::{DynFetch, HttpFetch};
+use crate::policy::scope::Scope;
+use crate::request::{Fingerprint, Identity, Request, Uncrawlable, canonical};
+use crate::settings::Settings;
+use crate::spider::Spider;
+use crate::store::{NewRequest, Store};
+
+pub(super) struct Shared {
+    pub(super) spider: Arc<dyn Spider>,
+    pub(super) settings: Settings,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) fetch: Arc<dyn DynFetch>,
+    /// The same, if it is our own: it keeps the cookies and guards addresses.
+    pub(super) http: Option<Arc<HttpFetch>>,
+    pub(super) identity: Identity,
+    pub(super) scope: RwLock<Scope>,
+    pub(super) bus: Bus,
+    pub(super) commits: mpsc::Sender<Entry>,
+    /// Requests between the frontier and their commit.
+    pub(super) in_hand: AtomicUsize,
+    /// Pages of this run, done or failed, redirects left out.
+    pub(super) pages: AtomicU64,
+}
+
+/// A link that does not become a request: a short word, what it hit.
+pub(super) struct Refusal(pub(super) &'static str, pub(super) String);
+
+impl Shared {
+    /// A request as the store takes it, or why it is none of this crawl's.
+    pub(super) fn admit(&self, request: Request, nonce: u64) -> Result<NewRequest, Refusal> {
+        if self
+            .settings
+            .max_depth
+            .is_some_and(|max| request.depth > max)
+        {
+            return Err(Refusal("depth", String::new()));
+        }
+        let new = self.identify(request, false, nonce)?;
+        if self.in_scope(&new.request.url) {
+            Ok(new)
+        } else {
+            Err(Refusal(
+                "scope",
+                crate::policy::scope::host_and_port(&new.request.url),
+            ))
+        }
+    }
+
+    /// A seed, or what a seed redirects to: its host is in scope from now on.
+    pub(super) fn admit_seed(&self, request: Request, nonce: u64) -> Result<NewRequest, Refusal> {
+        let new = self.identify(request, true, nonce)?;
+        self.welcome(&new.request.url);
+        Ok(new)
+    }
+
+    /// Takes the host of `url` into the scope, and opens the address guard for it.
+    pub(super) fn welcome(&self, url: &Url) {
+        self.scope
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(url);
+        if let (Some(http), Some(host)) = (&self.http, url.host_str()) {
+            http.allow_host(host);
+        }
+    }
+
+    pub(super) fn in_scope(&self, url: &Url) -> bool {
+        self.scope
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(url)
+    }
+
+    fn identify(&self, request: Request, seed: bool, nonce: u64) -> Result<NewRequest, Refusal> {
+        let (origin, path) =
+            canonical(&request.url, self.settings.max_url_bytes).map_err(|error| match error {
+                Uncrawlable::Scheme(scheme) => Refusal("scheme", scheme),
+                Uncrawlable::TooLong { .. } => Refusal("length", String::new()),
+                _ => Refusal("invalid", String::new()),
+            })?;
+        let nonce = (!request.dedup).then_some(nonce);
+        let fingerprint: Fingerprint = self.identity.fingerprint(&request, &path, nonce);
+        let host = self.identity.host(&origin);
+        Ok(NewRequest {
+            host,
+            fingerprint,
+            origin,
+            path,
+            seed,
+            request,
+        })
+    }
+}
