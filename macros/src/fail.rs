@@ -28,7 +28,7 @@ impl Failures {
 
     /// As code that does not compile; nothing if there are none.
     pub(crate) fn into_code(self) -> Option<TokenStream> {
-        self.0.map(|all| all.into_compile_error())
+        self.0.map(syn::Error::into_compile_error)
     }
 }
 

@@ -1,8 +1,9 @@
-//! Names of tables, columns, spiders and steps.
+//! Names of tables, columns, spiders and steps, and how they are written in attributes.
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
-use syn::parse::ParseStream;
+use syn::parse::{ParseBuffer, ParseStream};
 use syn::{LitStr, Token, bracketed, token};
 
 use crate::fail::fail;
@@ -51,7 +52,7 @@ pub(crate) fn one_or_more(input: ParseStream<'_>) -> syn::Result<Vec<LitStr>> {
     }
     let list;
     let bracket = bracketed!(list in input);
-    let all = list.parse_terminated(|entry| entry.parse::<LitStr>(), Token![,])?;
+    let all = list.parse_terminated(ParseBuffer::parse::<LitStr>, Token![,])?;
     if all.is_empty() {
         return Err(syn::Error::new(bracket.span.join(), "an empty list"));
     }
@@ -64,6 +65,14 @@ pub(crate) fn once<T>(slot: &mut Option<T>, name: &Ident, value: T) -> syn::Resu
         return fail(name, format!("`{name}` stands twice"));
     }
     Ok(())
+}
+
+/// `Some(value)` or `None`, as code.
+pub(crate) fn optional(value: Option<impl ToTokens>) -> TokenStream {
+    value.map_or_else(
+        || quote! { ::core::option::Option::None },
+        |value| quote! { ::core::option::Option::Some(#value) },
+    )
 }
 
 #[cfg(test)]

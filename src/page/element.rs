@@ -65,14 +65,12 @@ impl Element {
     pub fn get<T: FromMatch>(&self, selector: impl AsSelector) -> Result<T> {
         let selector = selector.as_selector()?;
         T::from_match(&Found::new(self.scope(), &selector)).map_err(|miss| {
-            let closest = None;
-            let source = selector.source().to_owned();
             let error = FieldError {
-                field: String::new(),
-                selector: source,
+                field: "".into(),
+                selector: selector.source().into(),
                 pattern: None,
                 miss,
-                closest,
+                closest: None,
             };
             error.into()
         })

@@ -367,14 +367,11 @@ impl<'a> Scope<'a> {
             .then(|| closest(*self, selector, rule.pattern.as_ref()))
             .flatten();
         FieldError {
-            field: rule.field.to_owned(),
-            selector: selector.source().to_owned(),
-            pattern: rule
-                .pattern
-                .as_ref()
-                .map(|pattern| pattern.as_str().to_owned()),
+            field: rule.field.into(),
+            selector: selector.source().into(),
+            pattern: rule.pattern.as_ref().map(|pattern| pattern.as_str().into()),
             miss,
-            closest,
+            closest: closest.map(Into::into),
         }
     }
 }
@@ -382,8 +379,8 @@ impl<'a> Scope<'a> {
 impl Hit<'_> {
     fn parse<T, E: fmt::Display>(&self, parse: &impl Fn(&str) -> Result<T, E>) -> Result<T, Miss> {
         parse(&self.text).map_err(|error| Miss::Refused {
-            text: shorten(&self.text),
-            why: error.to_string(),
+            text: shorten(&self.text).into(),
+            why: error.to_string().into(),
         })
     }
 }
@@ -419,17 +416,17 @@ pub enum Miss {
     #[error("can't read {text:?} as {wanted}")]
     Unreadable {
         /// What was there, shortened.
-        text: String,
+        text: Box<str>,
         /// The type.
-        wanted: String,
+        wanted: Box<str>,
     },
     /// The field's own function refused the text.
     #[error("can't read {text:?}: {why}")]
     Refused {
         /// What was there, shortened.
-        text: String,
+        text: Box<str>,
         /// What the function said.
-        why: String,
+        why: Box<str>,
     },
     /// A field of a nested item.
     #[error("{0}")]
@@ -440,8 +437,8 @@ impl Miss {
     /// `text` is no `wanted`.
     pub fn unreadable(text: &str, wanted: &str) -> Self {
         Self::Unreadable {
-            text: shorten(text),
-            wanted: wanted.to_owned(),
+            text: shorten(text).into(),
+            wanted: wanted.into(),
         }
     }
 }
@@ -457,15 +454,15 @@ fn shorten(text: &str) -> String {
 #[derive(Debug)]
 pub struct FieldError {
     /// Its name; empty for [`Page::get`].
-    pub field: String,
+    pub field: Box<str>,
     /// The selector as written.
-    pub selector: String,
+    pub selector: Box<str>,
     /// The pattern as written.
-    pub pattern: Option<String>,
+    pub pattern: Option<Box<str>>,
     /// What was found instead.
     pub miss: Miss,
     /// The nearest thing on the page, where nothing matched.
-    pub closest: Option<String>,
+    pub closest: Option<Box<str>>,
 }
 
 impl FieldError {

@@ -7,6 +7,7 @@ use syn::{DeriveInput, Expr, ExprLit, Lit};
 
 use super::Item;
 use super::field::{Field, Fill, Shape, Source};
+use crate::names::optional;
 
 pub(super) fn item(item: &Item) -> TokenStream {
     let ident = &item.ident;
@@ -34,10 +35,10 @@ pub(super) fn item(item: &Item) -> TokenStream {
 }
 
 /// As much of an item that only the real errors are reported.
-pub(super) fn broken(input: &DeriveInput, errors: TokenStream) -> TokenStream {
+pub(super) fn broken(input: &DeriveInput, errors: &TokenStream) -> TokenStream {
     let ident = &input.ident;
     if !input.generics.params.is_empty() {
-        return errors;
+        return errors.clone();
     }
     quote! {
         #errors
@@ -183,10 +184,7 @@ fn value(field: &Field, rules: &mut Vec<TokenStream>) -> TokenStream {
 
 fn rule(field: &Field, selector: &syn::LitStr) -> TokenStream {
     let (name, fallbacks) = (&field.column, &field.fallbacks);
-    let pattern = match &field.pattern {
-        Some(pattern) => quote! { ::core::option::Option::Some(#pattern) },
-        None => quote! { ::core::option::Option::None },
-    };
+    let pattern = optional(field.pattern.as_ref());
     quote! { ::nephila::page::Rule::new(#name, #selector, &[#(#fallbacks),*], #pattern) }
 }
 

@@ -85,10 +85,8 @@ pub(super) fn read(field: &syn::Field) -> syn::Result<Field> {
         (None, Some(_)) => Source::Url,
         (None, None) => Source::None,
     };
-    let column_at = match &read.name {
-        Some(name) => quote!(#name),
-        None => quote!(#ident),
-    };
+    let name = read.name.as_ref();
+    let column_at = name.map_or_else(|| quote!(#ident), |name| quote!(#name));
     Ok(Field {
         column: read
             .name

@@ -6,7 +6,7 @@ mod field;
 use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
-use syn::{Attribute, Data, DeriveInput, Fields, LitStr, Path, Token};
+use syn::{Attribute, Data, DataStruct, DeriveInput, Fields, FieldsNamed, LitStr, Path, Token};
 
 use crate::fail::{Failures, fail};
 use crate::names::{is_sql_name, once, one_or_more, snake_case};
@@ -40,7 +40,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let item = read(&input, &mut failures);
     match failures.into_code() {
         None => code::item(&item),
-        Some(errors) => code::broken(&input, errors),
+        Some(errors) => code::broken(&input, &errors),
     }
 }
 
@@ -50,24 +50,14 @@ fn read(input: &DeriveInput, failures: &mut Failures) -> Item {
         failures.at(&input.generics, message);
     }
     let options = failures.ok(options(&input.attrs)).unwrap_or_default();
-    let fields = match &input.data {
-        Data::Struct(data) => match &data.fields {
-            Fields::Named(named) => named
-                .named
-                .iter()
-                .filter_map(|field| failures.ok(field::read(field)))
-                .collect(),
-            _ => {
-                let message = "an item is a struct with named fields: they are its columns";
-                failures.at(&input.ident, message);
-                Vec::new()
-            }
-        },
-        Data::Enum(_) | Data::Union(_) => {
-            failures.at(&input.ident, "an item is a struct: its fields are columns");
-            Vec::new()
-        }
-    };
+    let mut fields = Vec::new();
+    if let Some(named) = named(&input.data) {
+        let all = named.named.iter();
+        fields.extend(all.filter_map(|field| failures.ok(field::read(field))));
+    } else {
+        let message = "an item is a struct with named fields: they are its columns";
+        failures.at(&input.ident, message);
+    }
     let (ident, table) = (&input.ident, options.table);
     let item = Item {
         ident: ident.clone(),
@@ -81,6 +71,16 @@ fn read(input: &DeriveInput, failures: &mut Failures) -> Item {
     };
     check(&item, failures);
     item
+}
+
+fn named(data: &Data) -> Option<&FieldsNamed> {
+    match data {
+        Data::Struct(DataStruct {
+            fields: Fields::Named(named),
+            ..
+        }) => Some(named),
+        _ => None,
+    }
 }
 
 fn check(item: &Item, failures: &mut Failures) {

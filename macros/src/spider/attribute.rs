@@ -56,10 +56,10 @@ impl Attribute {
 
     /// The settings as TOML.
     pub(super) fn toml(&self) -> String {
-        self.settings
-            .iter()
-            .map(|(key, value)| format!("{} = {value}\n", key.unraw()))
-            .collect()
+        let lines = self.settings.iter();
+        let lines =
+            lines.map(|(key, value)| [&key.unraw().to_string(), " = ", value, "\n"].concat());
+        lines.collect()
     }
 }
 
@@ -123,7 +123,10 @@ fn toml_string(text: &str) -> String {
     for char in text.chars() {
         match char {
             '"' | '\\' => out.extend(['\\', char]),
-            char if char.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(char))),
+            char if char.is_control() => {
+                let escape = format!("\\u{:04X}", u32::from(char));
+                out.push_str(&escape);
+            }
             char => out.push(char),
         }
     }

@@ -5,6 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use super::{Spider, Step};
+use crate::names::optional;
 
 pub(super) fn spider(spider: &Spider) -> TokenStream {
     let (ty, block, name) = (&spider.ty, &spider.block, &spider.name);
@@ -45,7 +46,7 @@ pub(super) fn spider(spider: &Spider) -> TokenStream {
 }
 
 /// The block as it was, and as much of a spider that only the real errors are reported.
-pub(super) fn broken(spider: &Spider, errors: TokenStream) -> TokenStream {
+pub(super) fn broken(spider: &Spider, errors: &TokenStream) -> TokenStream {
     let (ty, block) = (&spider.ty, &spider.block);
     let is_plain = block.trait_.is_none() && block.generics.params.is_empty();
     let names = is_plain.then(|| {
@@ -97,13 +98,11 @@ fn steps(spider: &Spider) -> TokenStream {
             cfgs,
             ..
         } = step;
-        let url = match &step.url {
-            Some(url) => quote! { ::core::option::Option::Some(#url) },
-            None => quote! { ::core::option::Option::None },
-        };
-        let tables = match &step.argument {
-            None => quote_spanned! {step.output.span()=> ::nephila::private::tables },
-            Some(_) => quote_spanned! {step.output.span()=> ::nephila::private::tables_with },
+        let url = optional(step.url.as_ref());
+        let tables = if step.argument.is_none() {
+            quote_spanned! {step.output.span()=> ::nephila::private::tables }
+        } else {
+            quote_spanned! {step.output.span()=> ::nephila::private::tables_with }
         };
         quote! {
             #(#cfgs)*
@@ -134,10 +133,10 @@ fn seeds(spider: &Spider) -> TokenStream {
             }
         }
     });
-    let computed = match &spider.start {
-        Some(start) => quote! { Self::#start(self, seeds).await },
-        None => quote! { ::core::result::Result::Ok(()) },
-    };
+    let computed = spider.start.as_ref().map_or_else(
+        || quote! { ::core::result::Result::Ok(()) },
+        |start| quote! { Self::#start(self, seeds).await },
+    );
     quote! {
         fn seeds(
             &self,

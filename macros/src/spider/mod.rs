@@ -8,7 +8,7 @@ mod step;
 use proc_macro2::TokenStream;
 use syn::{ImplItem, ItemImpl, Type};
 
-use crate::fail::{Failures, fail};
+use crate::fail::Failures;
 use attribute::Attribute;
 use step::{Function, Step};
 
@@ -24,21 +24,18 @@ struct Spider {
 }
 
 pub(crate) fn expand(attribute: TokenStream, block: TokenStream) -> TokenStream {
-    let mut block = match syn::parse2::<ItemImpl>(block.clone()) {
-        Ok(block) => block,
-        Err(_) => {
-            let error = fail::<()>(&block, "`#[spider]` stands on an `impl Type { .. }` block");
-            return error.map_or_else(syn::Error::into_compile_error, |()| block);
-        }
-    };
     let mut failures = Failures::default();
+    let Ok(mut block) = syn::parse2::<ItemImpl>(block.clone()) else {
+        failures.at(block, "`#[spider]` stands on an `impl Type { .. }` block");
+        return failures.into_code().unwrap_or_default();
+    };
     let attribute = failures
         .ok(syn::parse2(attribute))
         .unwrap_or_else(Attribute::broken);
     let spider = read(attribute, &mut block, &mut failures);
     match failures.into_code() {
         None => code::spider(&spider),
-        Some(errors) => code::broken(&spider, errors),
+        Some(errors) => code::broken(&spider, &errors),
     }
 }
 

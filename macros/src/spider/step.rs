@@ -1,8 +1,9 @@
 //! Which functions of the block are steps, and what their `#[step(..)]` says.
 
 use proc_macro2::Ident;
+use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::parse::ParseStream;
+use syn::parse::{ParseBuffer, ParseStream};
 use syn::{
     Attribute, FnArg, ImplItemFn, LitInt, LitStr, Path, ReceiverKind, ReturnType, Signature, Token,
     Type, bracketed, parse_quote, token,
@@ -55,7 +56,7 @@ pub(super) fn read(function: &mut ImplItemFn, failures: &mut Failures) -> Functi
         .partition(|attribute| attribute.path().is_ident("step"));
     function.attrs = others;
     match second_type(&function.sig)
-        .map(|name| name.to_string())
+        .map(ToString::to_string)
         .as_deref()
     {
         Some("Page") if is_step(&function.sig, !own.is_empty()) => {
@@ -135,16 +136,14 @@ fn step(function: &ImplItemFn, own: &[Attribute]) -> syn::Result<Step> {
         return fail(&signature.ident, message);
     };
     let options = options(own)?;
-    let (name, name_at) = match &options.name {
-        Some(name) => (name.value(), quote::quote!(#name)),
-        None => {
-            let ident = &signature.ident;
-            (ident.unraw().to_string(), quote::quote!(#ident))
-        }
-    };
+    let ident = &signature.ident;
+    let (name, name_at) = options.name.as_ref().map_or_else(
+        || (ident.unraw().to_string(), ident.to_token_stream()),
+        |name| (name.value(), name.to_token_stream()),
+    );
     let is_cfg = |attribute: &&Attribute| attribute.path().is_ident("cfg");
     Ok(Step {
-        ident: signature.ident.clone(),
+        ident: ident.clone(),
         name,
         name_at,
         was: options.was.unwrap_or_default(),
@@ -278,7 +277,7 @@ fn statuses(input: ParseStream<'_>) -> syn::Result<Vec<u16>> {
     }
     let list;
     bracketed!(list in input);
-    list.parse_terminated(|entry| entry.parse::<LitInt>(), Token![,])?
+    list.parse_terminated(ParseBuffer::parse::<LitInt>, Token![,])?
         .iter()
         .map(status)
         .collect()
