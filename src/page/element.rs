@@ -66,8 +66,8 @@ impl Element {
         let selector = selector.as_selector()?;
         T::from_match(&Found::new(self.scope(), &selector)).map_err(|miss| {
             let error = FieldError {
-                field: "".into(),
-                selector: selector.source().into(),
+                field: String::new(),
+                selector: selector.source().to_owned(),
                 pattern: None,
                 miss,
                 closest: None,

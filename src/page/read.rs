@@ -367,8 +367,8 @@ impl<'a> Scope<'a> {
             .then(|| closest(*self, selector, rule.pattern.as_ref()))
             .flatten();
         FieldError {
-            field: rule.field.into(),
-            selector: selector.source().into(),
+            field: rule.field.to_owned(),
+            selector: selector.source().to_owned(),
             pattern: rule.pattern.as_ref().map(|pattern| pattern.as_str().into()),
             miss,
             closest: closest.map(Into::into),
@@ -454,9 +454,9 @@ fn shorten(text: &str) -> String {
 #[derive(Debug)]
 pub struct FieldError {
     /// Its name; empty for [`Page::get`].
-    pub field: Box<str>,
+    pub field: String,
     /// The selector as written.
-    pub selector: Box<str>,
+    pub selector: String,
     /// The pattern as written.
     pub pattern: Option<Box<str>>,
     /// What was found instead.
