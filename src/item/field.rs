@@ -57,13 +57,18 @@ field!(Text, jiff::Timestamp jiff::civil::Date jiff::civil::DateTime, |value| {
     Ok(Value::Text(value.to_string()))
 });
 field!(Boolean, bool, |value| Ok(Value::Boolean(value)));
-field!(Integer, i8 i16 i32 i64 u8 u16 u32, |value| Ok(Value::Integer(value.into())));
+field!(Integer, i64, |value| Ok(Value::Integer(value)));
+field!(Integer, i8 i16 i32 u8 u16 u32, |value| Ok(Value::Integer(value.into())));
 field!(Integer, u64 usize isize, |value| {
     i64::try_from(value).map(Value::Integer).map_err(|_| format!("{value} is too large"))
 });
-field!(Real, f32 f64, |value| {
-    let real = f64::from(value);
-    if real.is_finite() { Ok(Value::Real(real)) } else { Err(format!("{real} is no number")) }
+field!(Real, f32, |value| f64::from(value).into_value());
+field!(Real, f64, |value| {
+    if value.is_finite() {
+        Ok(Value::Real(value))
+    } else {
+        Err(format!("{value} is no number"))
+    }
 });
 field!(Json, serde_json::Value, |value| Ok(Value::Json(
     value.to_string()

@@ -10,8 +10,11 @@ use crate::request::Result;
 pub(super) struct Form {
     action: Url,
     post: bool,
-    fields: Vec<(String, String)>,
+    fields: Entries,
 }
+
+/// Names and values in document order.
+type Entries = Vec<(String, String)>;
 
 impl Form {
     /// The first form that matches.
@@ -41,10 +44,7 @@ impl Form {
     }
 
     /// The URL to request and, for POST, the fields of the body.
-    pub(super) fn fill(
-        self,
-        fields: &[(&str, &str)],
-    ) -> Result<(Url, Option<Vec<(String, String)>>)> {
+    pub(super) fn fill(self, fields: &[(&str, &str)]) -> Result<(Url, Option<Entries>)> {
         let mut all = self.fields;
         all.retain(|(name, _)| !fields.iter().any(|(replaced, _)| replaced == name));
         all.extend(
@@ -62,7 +62,7 @@ impl Form {
 }
 
 /// The successful controls of a form, in document order.
-fn entries(form: ElementRef<'_>) -> Vec<(String, String)> {
+fn entries(form: ElementRef<'_>) -> Entries {
     let controls = scraper::Selector::parse("input, select, textarea").expect("a fixed selector");
     let mut entries = Vec::new();
     for control in form.select(&controls) {

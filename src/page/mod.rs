@@ -210,7 +210,7 @@ impl Page {
     /// # Errors
     /// If the selector does not parse or the step is none.
     pub fn follow<M>(&self, selector: impl AsSelector, step: impl Step<M>) -> Result<usize> {
-        let (selector, step) = (selector.as_selector()?, self.own_step(&step)?);
+        let (selector, step) = (selector.as_selector()?, self.own_step(step)?);
         let mut emitted = self.0.emitted.borrow_mut();
         let mut count = 0;
         for link in self.root().links(&selector) {
@@ -243,7 +243,7 @@ impl Page {
     /// Starts a request that is more than a link: method, headers, body, priority and so on.
     pub fn request<M>(&self, url: impl AsRef<str>, step: impl Step<M>) -> RequestBuilder<'_> {
         let request = self.join(url.as_ref()).and_then(|url| {
-            let step = self.own_step(&step)?;
+            let step = self.own_step(step)?;
             Ok(Request {
                 depth: self.next_depth(),
                 ..Request::new(url, step)
@@ -329,7 +329,7 @@ impl Page {
         self.0.context.depth.saturating_add(1)
     }
 
-    fn own_step<M>(&self, step: &impl Step<M>) -> Result<StepRef> {
+    fn own_step<M>(&self, step: impl Step<M>) -> Result<StepRef> {
         let step = step.step()?;
         match (step.spider, self.0.context.spider) {
             (Some(step_of), Some(own)) if step_of != own => {

@@ -43,17 +43,17 @@ pub trait Step<Signature> {
     ///
     /// # Errors
     /// If the method is no step of its spider, or its arguments can't be written as JSON.
-    fn step(&self) -> Result<StepRef>;
+    fn step(self) -> Result<StepRef>;
 }
 
 impl Step<()> for StepRef {
-    fn step(&self) -> Result<StepRef> {
-        Ok(self.clone())
+    fn step(self) -> Result<StepRef> {
+        Ok(self)
     }
 }
 
 impl Step<()> for &StepRef {
-    fn step(&self) -> Result<StepRef> {
-        Ok((*self).clone())
+    fn step(self) -> Result<StepRef> {
+        Ok(self.clone())
     }
 }

@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn without_deserialize_there_are_none() {
-        let make = |pairs: &[(&str, &str)]| (&&&Build::<Plain>::new("x")).make(&args(pairs));
+        let make = |pairs: &[(&str, &str)]| (&&Build::<Plain>::new("x")).make(&args(pairs));
         assert_eq!(make(&[]), Ok(Plain));
         assert!(make(&[("a", "1")]).is_err());
     }

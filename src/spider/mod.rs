@@ -95,6 +95,10 @@ pub trait Spider: Send + Sync + 'static {
     }
 
     /// Its own settings as TOML.
+    #[expect(
+        clippy::unnecessary_literal_bound,
+        reason = "a spider may have read its settings from a file"
+    )]
     fn settings(&self) -> &str {
         ""
     }

@@ -23,7 +23,7 @@ where
     F: AsyncFn(&S, Page) -> Result<R> + 'static,
     R: Yield,
 {
-    fn step(&self) -> Result<StepRef> {
+    fn step(self) -> Result<StepRef> {
         reference::<S, F>(None)
     }
 }
@@ -35,7 +35,7 @@ where
     A: Serialize + DeserializeOwned,
     R: Yield,
 {
-    fn step(&self) -> Result<StepRef> {
+    fn step(self) -> Result<StepRef> {
         reference::<S, F>(Some(serde_json::to_string(&self.1)?))
     }
 }
