@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 use std::fmt::Display;
-use std::future::{self, Future};
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::item::{Column, Item, ItemError, Schema, Value};
 use crate::page::{FieldError, Page, Selector};
-use crate::request::Result;
+use crate::request::{Result, StepRef};
 use crate::spider::{Failure, Named, Spider, Yield};
 
 /// The identity of a method.
@@ -41,29 +41,11 @@ where
     R::tables()
 }
 
-/// Runs a step and leaves on the page what it returns.
-pub fn run<'a, F, R>(page: Page, step: impl FnOnce(Page) -> F) -> LocalBoxFuture<'a, Result>
-where
-    F: Future<Output = Result<R>> + 'a,
-    R: Yield,
-{
-    let future = step(page.clone());
-    Box::pin(async move { future.await?.leave_on(&page) })
-}
-
-/// Runs a step with its argument.
-pub fn run_with<'a, A, F, R>(
-    argument: Result<A>,
-    page: Page,
-    step: impl FnOnce(Page, A) -> F,
-) -> LocalBoxFuture<'a, Result>
-where
-    F: Future<Output = Result<R>> + 'a,
-    R: Yield,
-{
-    match argument {
-        Ok(argument) => run(page, |page| step(page, argument)),
-        Err(error) => Box::pin(future::ready(Err(error))),
+/// A step of `S` that is known to be one.
+pub fn step<S: Named>(name: &'static str) -> StepRef {
+    StepRef {
+        spider: Some(TypeId::of::<S>()),
+        ..StepRef::named(name)
     }
 }
 
@@ -76,14 +58,15 @@ where
     F: Future<Output = Result<R>> + 'a,
     R: Yield,
 {
-    run(failure.page().clone(), |_| handler(failure))
+    let page = failure.page().clone();
+    let future = handler(failure);
+    Box::pin(async move { future.await?.leave_on(&page) })
 }
 
 /// A step's argument, as the frontier stored it.
 pub fn argument<A: DeserializeOwned>(step: &str, args: Option<&str>) -> Result<A> {
-    let args = args.ok_or_else(|| {
-        format!("step `{step}` takes an argument, but its request has none: `(Self::{step}, ..)`")
-    })?;
+    let args =
+        args.ok_or_else(|| format!("step `{step}` takes an argument, but its request has none"))?;
     serde_json::from_str(args)
         .map_err(|error| format!("step `{step}` can't read its argument `{args}`: {error}").into())
 }

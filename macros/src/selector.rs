@@ -1,5 +1,6 @@
 //! Selectors and patterns, checked when compiling.
 
+use scraper::error::SelectorErrorKind;
 use syn::LitStr;
 
 use crate::fail::fail;
@@ -34,7 +35,24 @@ fn reason(source: &str) -> Option<String> {
     }
     scraper::Selector::parse(css)
         .err()
-        .map(|error| error.to_string())
+        .map(|error| explain(&error))
+}
+
+/// What is wrong, in words about the selector; scraper says of these only that they are unexpected.
+fn explain(error: &SelectorErrorKind) -> String {
+    let SelectorErrorKind::UnexpectedSelectorParseError(kind) = error else {
+        return error.to_string();
+    };
+    let reason = match format!("{kind:?}").as_str() {
+        "EmptySelector" => "nothing is selected",
+        "DanglingCombinator" => "`>`, `+` and `~` stand between two selectors",
+        "ClassNeedsIdent" => "no name after `.`",
+        "NoQualifiedNameInAttributeSelector" => "no attribute's name in `[..]`",
+        "BadValueInAttr" => "bad value in `[..]`: quote it",
+        "UnsupportedPseudoClassOrElement" => "unknown pseudo-class",
+        other => return format!("bad syntax ({other})"),
+    };
+    reason.to_owned()
 }
 
 /// The selector without `::text` or `::attr(name)`: the notation of `nephila::page::Selector`.
@@ -62,21 +80,25 @@ mod tests {
 
     #[test]
     fn selectors() {
-        let check = |source: &str, good: bool| {
-            let reason = reason(source);
-            assert_eq!(reason.is_none(), good, "{source}: {reason:?}");
+        let check = |source: &str, expected: Option<&str>| {
+            assert_eq!(reason(source).as_deref(), expected, "{source}");
         };
-        check("p.price", true);
-        check("p.price::text", true);
-        check("a::attr(HREF)", true);
-        check("::attr(href)", true);
-        check("::text", true);
-        check("a[title=\"b::c\"]", true);
-        check("a::attr()", false);
-        check("p::before", false);
-        check("", false);
-        check("p >", false);
-        check("p.price[", false);
+        check("p.price", None);
+        check("p.price::text", None);
+        check("a::attr(HREF)", None);
+        check("::attr(href)", None);
+        check("::text", None);
+        check("a[title=\"b::c\"]", None);
+        let neither = "is neither `::text` nor `::attr(name)`";
+        check("a::attr()", Some(&format!("`::attr()` {neither}")));
+        check("p::before", Some(&format!("`::before` {neither}")));
+        check("", Some("nothing is selected"));
+        check("p >", Some("`>`, `+` and `~` stand between two selectors"));
+        check("p..a", Some("no name after `.`"));
+        check("p[=a]", Some("no attribute's name in `[..]`"));
+        check("p[a=]", Some("bad value in `[..]`: quote it"));
+        check("p:nope", Some("unknown pseudo-class"));
+        check("p.price[", Some("Unexpected EOL"));
     }
 
     #[test]

@@ -144,11 +144,6 @@ impl<'a> Found<'a> {
 }
 
 /// A value that can be read from one match.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be read from a page",
-    note = "text, numbers, Url, items, Option and Vec of them can; for others use \
-            `#[css(\"..\", parse = function)]`"
-)]
 pub trait FromHit: Sized {
     /// Reads the match.
     ///
@@ -159,6 +154,12 @@ pub trait FromHit: Sized {
 
 /// A value that can be read from the matches of a selector: one, perhaps one (`Option`), or all
 /// (`Vec`). A `bool` says whether there is a match.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be read from a page",
+    label = "no way to read it",
+    note = "text, numbers, bool, Url, items with `#[css]` fields, `Option` and `Vec` of them can; \
+            for another type use `#[css(\"..\", parse = function)]`"
+)]
 pub trait FromMatch: Sized {
     /// Reads the matches.
     ///

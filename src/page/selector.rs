@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use scraper::error::SelectorErrorKind;
+
 /// A parsed selector: CSS, and what to take of what it matches.
 ///
 /// | written | takes |
@@ -50,7 +52,7 @@ impl Selector {
         let (css, take) = split_take(source).map_err(error)?;
         let css = match css.trim() {
             "" if take != Take::AllText => None,
-            css => Some(scraper::Selector::parse(css).map_err(|cause| error(cause.to_string()))?),
+            css => Some(scraper::Selector::parse(css).map_err(|cause| error(explain(&cause)))?),
         };
         Ok(Self {
             css,
@@ -63,6 +65,23 @@ impl Selector {
     pub fn source(&self) -> &str {
         &self.source
     }
+}
+
+/// What is wrong, in words about the selector; scraper says of these only that they are unexpected.
+fn explain(error: &SelectorErrorKind) -> String {
+    let SelectorErrorKind::UnexpectedSelectorParseError(kind) = error else {
+        return error.to_string();
+    };
+    let reason = match format!("{kind:?}").as_str() {
+        "EmptySelector" => "nothing is selected",
+        "DanglingCombinator" => "`>`, `+` and `~` stand between two selectors",
+        "ClassNeedsIdent" => "no name after `.`",
+        "NoQualifiedNameInAttributeSelector" => "no attribute's name in `[..]`",
+        "BadValueInAttr" => "bad value in `[..]`: quote it",
+        "UnsupportedPseudoClassOrElement" => "unknown pseudo-class",
+        other => return format!("bad syntax ({other})"),
+    };
+    reason.to_owned()
 }
 
 fn split_take(source: &str) -> Result<(&str, Take), String> {
@@ -182,8 +201,19 @@ mod tests {
             "p::before",
             "invalid CSS selector `p::before`: `::before` is neither `::text` nor `::attr(name)`",
         );
-        assert!(Selector::parse("").is_err());
-        assert!(Selector::parse("p >").is_err());
+        let invalid = |source: &str, reason: &str| {
+            check(
+                source,
+                &format!("invalid CSS selector `{source}`: {reason}"),
+            );
+        };
+        invalid("", "nothing is selected");
+        invalid("p >", "`>`, `+` and `~` stand between two selectors");
+        invalid("p..a", "no name after `.`");
+        invalid("p[=a]", "no attribute's name in `[..]`");
+        invalid("p[a=]", "bad value in `[..]`: quote it");
+        invalid("p:nope", "unknown pseudo-class");
+        invalid("p[", "Unexpected EOL");
     }
 
     #[test]

@@ -1,9 +1,15 @@
 //! Tests.
 
 mod charset_data;
+#[cfg(test)]
+mod compile_fail;
 mod data;
 mod fetch;
+#[cfg(test)]
+mod item;
 mod raw;
+#[cfg(test)]
+mod spider;
 #[cfg(test)]
 mod store;
 mod architecture;

@@ -1,7 +1,7 @@
 //! The code of an item.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{DeriveInput, Expr, ExprLit, Lit};
 
@@ -104,7 +104,7 @@ fn schema(item: &Item) -> TokenStream {
 /// `<Type as Field>::NAME`, at the type.
 fn of_field(field: &Field, name: &str) -> TokenStream {
     let ty = &field.ty;
-    let name = quote::format_ident!("{name}");
+    let name = format_ident!("{name}");
     quote_spanned! {ty.span()=> <#ty as ::nephila::item::Field>::#name }
 }
 

@@ -51,9 +51,11 @@ fn read(input: &DeriveInput, failures: &mut Failures) -> Item {
     }
     let options = failures.ok(options(&input.attrs)).unwrap_or_default();
     let mut fields = Vec::new();
+    let mut is_whole = true;
     if let Some(named) = named(&input.data) {
         let all = named.named.iter();
         fields.extend(all.filter_map(|field| failures.ok(field::read(field))));
+        is_whole = fields.len() == named.named.len();
     } else {
         let message = "an item is a struct with named fields: they are its columns";
         failures.at(&input.ident, message);
@@ -69,7 +71,10 @@ fn read(input: &DeriveInput, failures: &mut Failures) -> Item {
         validate: options.validate,
         fields,
     };
-    check(&item, failures);
+    // A field that was not read is none that is missing.
+    if is_whole {
+        check(&item, failures);
+    }
     item
 }
 

@@ -1,7 +1,8 @@
 //! The code of a spider.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
+use syn::Type;
 use syn::spanned::Spanned;
 
 use super::{Spider, Step};
@@ -48,7 +49,7 @@ pub(super) fn spider(spider: &Spider) -> TokenStream {
 /// The block as it was, and as much of a spider that only the real errors are reported.
 pub(super) fn broken(spider: &Spider, errors: &TokenStream) -> TokenStream {
     let (ty, block) = (&spider.ty, &spider.block);
-    let is_plain = block.trait_.is_none() && block.generics.params.is_empty();
+    let is_plain = block.generics.params.is_empty();
     let names = is_plain.then(|| {
         quote! {
             impl ::nephila::spider::Named for #ty {
@@ -99,10 +100,13 @@ fn steps(spider: &Spider) -> TokenStream {
             ..
         } = step;
         let url = optional(step.url.as_ref());
-        let tables = if step.argument.is_none() {
-            quote_spanned! {step.output.span()=> ::nephila::private::tables }
-        } else {
-            quote_spanned! {step.output.span()=> ::nephila::private::tables_with }
+        let tables = match (&step.yields, &step.argument) {
+            (Some(yields), _) => {
+                let tables = of_yield(yields, "tables");
+                quote! { #tables() }
+            }
+            (None, None) => quote! { ::nephila::private::tables(&#ty::#ident) },
+            (None, Some(_)) => quote! { ::nephila::private::tables_with(&#ty::#ident) },
         };
         quote! {
             #(#cfgs)*
@@ -111,7 +115,7 @@ fn steps(spider: &Spider) -> TokenStream {
                 was: &[#(#was),*],
                 accepts: &[#(#status),*],
                 url: #url,
-                tables: || #tables(&#ty::#ident),
+                tables: || #tables,
             }
         }
     });
@@ -125,11 +129,11 @@ fn steps(spider: &Spider) -> TokenStream {
 
 fn seeds(spider: &Spider) -> TokenStream {
     let urls = &spider.attribute.start;
-    let first = spider.steps.first().map(|step| &step.ident);
+    let first = spider.steps.first().map(|step| &step.name);
     let fixed = (!urls.is_empty()).then(|| {
         quote! {
             for url in [#(#urls),*] {
-                seeds.push(url, Self::#first).await?;
+                seeds.push(url, ::nephila::private::step::<Self>(#first)).await?;
             }
         }
     });
@@ -150,6 +154,12 @@ fn seeds(spider: &Spider) -> TokenStream {
     }
 }
 
+/// `<Type as Yield>::NAME`, at the type; a type that is none is reported once.
+fn of_yield(ty: &Type, name: &str) -> TokenStream {
+    let name = format_ident!("{name}");
+    quote_spanned! {ty.span()=> <#ty as ::nephila::spider::Yield>::#name }
+}
+
 fn run(spider: &Spider) -> TokenStream {
     let arms = spider.steps.iter().map(|step| {
         let Step {
@@ -160,21 +170,28 @@ fn run(spider: &Spider) -> TokenStream {
             argument,
             ..
         } = step;
-        let at = step.output.span();
-        let run = match argument {
-            None => quote_spanned! {at=>
-                ::nephila::private::run(page, |page| Self::#ident(self, page))
-            },
-            Some(ty) => {
-                let read = quote_spanned! {ty.span()=> ::nephila::private::argument::<#ty> };
-                quote_spanned! {at=>
-                    ::nephila::private::run_with(#read(#name, args), page, |page, argument| {
-                        Self::#ident(self, page, argument)
-                    })
-                }
-            }
+        let read = argument.as_ref().map(|ty| {
+            let read = quote_spanned! {ty.span()=> ::nephila::private::argument::<#ty> };
+            quote! { let argument = #read(#name, args); }
+        });
+        let call = match argument {
+            None => quote! { Self::#ident(self, page.clone()) },
+            Some(_) => quote! { Self::#ident(self, page.clone(), argument?) },
         };
-        quote! { #(#cfgs)* #name #(| #was)* => ::core::option::Option::Some(#run), }
+        let leave = match &step.yields {
+            Some(yields) => of_yield(yields, "leave_on"),
+            None => quote! { ::nephila::spider::Yield::leave_on },
+        };
+        quote! {
+            #(#cfgs)*
+            #name #(| #was)* => {
+                #read
+                ::core::option::Option::Some(::std::boxed::Box::pin(async move {
+                    let returned: ::nephila::Result<_> = #call.await;
+                    #leave(returned?, &page)
+                }))
+            }
+        }
     });
     quote! {
         fn run<'a>(

@@ -29,6 +29,11 @@ pub(crate) fn expand(attribute: TokenStream, block: TokenStream) -> TokenStream 
         failures.at(block, "`#[spider]` stands on an `impl Type { .. }` block");
         return failures.into_code().unwrap_or_default();
     };
+    if let Some((path, _)) = &block.trait_ {
+        let message = "`#[spider]` stands on an `impl Type { .. }` block, not on one of a trait";
+        failures.at(path, message);
+        return failures.into_code().unwrap_or_default();
+    }
     let attribute = failures
         .ok(syn::parse2(attribute))
         .unwrap_or_else(Attribute::broken);
@@ -68,12 +73,6 @@ fn read(attribute: Attribute, block: &mut ItemImpl, failures: &mut Failures) -> 
 }
 
 fn check_block(block: &ItemImpl, failures: &mut Failures) {
-    if let Some((path, _)) = &block.trait_ {
-        failures.at(
-            path,
-            "`#[spider]` stands on an `impl Type { .. }` block, not on one of a trait",
-        );
-    }
     if !block.generics.params.is_empty() {
         failures.at(
             &block.generics,

@@ -5,8 +5,8 @@ use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{ParseBuffer, ParseStream};
 use syn::{
-    Attribute, FnArg, ImplItemFn, LitInt, LitStr, Path, ReceiverKind, ReturnType, Signature, Token,
-    Type, bracketed, parse_quote, token,
+    Attribute, FnArg, GenericArgument, ImplItemFn, LitInt, LitStr, Path, PathArguments,
+    ReceiverKind, ReturnType, Signature, Token, Type, bracketed, parse_quote, token,
 };
 
 use super::attribute::plain_name;
@@ -26,7 +26,8 @@ pub(super) struct Step {
     pub(super) failed: Option<Path>,
     /// The type of its argument.
     pub(super) argument: Option<Type>,
-    pub(super) output: Type,
+    /// What it returns in its `Result`, where that can be seen.
+    pub(super) yields: Option<Type>,
     /// `#[cfg(..)]` on the method.
     pub(super) cfgs: Vec<Attribute>,
 }
@@ -73,7 +74,10 @@ pub(super) fn read(function: &mut ImplItemFn, failures: &mut Failures) -> Functi
             function.attrs.push(quiet());
             failures.ok(start(&function.sig)).unwrap_or(Function::Other)
         }
-        _ => {
+        name => {
+            if name == Some("Failure") {
+                function.attrs.push(quiet());
+            }
             if let Some(attribute) = own.first() {
                 let message = "no step: a step is `async fn(&self, page: Page) -> Result<..>`";
                 failures.at(attribute, message);
@@ -83,7 +87,7 @@ pub(super) fn read(function: &mut ImplItemFn, failures: &mut Failures) -> Functi
     }
 }
 
-/// A step's signature is given, whatever its body makes of it.
+/// The signature is given, whatever the body makes of it.
 fn quiet() -> Attribute {
     parse_quote! {
         #[allow(
@@ -151,9 +155,28 @@ fn step(function: &ImplItemFn, own: &[Attribute]) -> syn::Result<Step> {
         url: options.url,
         failed: options.failed,
         argument,
-        output: (**output).clone(),
+        yields: yields(output),
         cfgs: function.attrs.iter().filter(is_cfg).cloned().collect(),
     })
+}
+
+/// `T` of `Result<T>`, `()` of `Result`; of an alias with another name only the compiler knows.
+fn yields(output: &Type) -> Option<Type> {
+    let Type::Path(path) = output else {
+        return None;
+    };
+    let last = path.path.segments.last()?;
+    match &last.arguments {
+        _ if last.ident != "Result" => None,
+        PathArguments::None => Some(parse_quote!(())),
+        PathArguments::AngleBracketed(list) => {
+            list.args.iter().find_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(ty.clone()),
+                _ => None,
+            })
+        }
+        _ => None,
+    }
 }
 
 fn start(signature: &Signature) -> syn::Result<Function> {

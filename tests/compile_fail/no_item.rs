@@ -1,0 +1,22 @@
+use nephila::prelude::*;
+
+struct Book {
+    title: String,
+}
+
+#[derive(Default)]
+struct Books;
+
+#[spider(start = "http://shop.example/")]
+impl Books {
+    async fn list(&self, page: Page) -> Result<Vec<Book>> {
+        let title = page.get("h1")?;
+        Ok(vec![Book { title }])
+    }
+
+    async fn book(&self, page: Page) -> Result<String> {
+        page.get("h1")
+    }
+}
+
+fn main() {}
