@@ -73,7 +73,7 @@ fn errors(case: &Path, library: &Path) -> String {
     let mut library_is = std::ffi::OsString::from("nephila=");
     library_is.push(library);
     let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let compiled = Command::new(compiler)
+    let outcome = Command::new(compiler)
         .current_dir(root())
         .args(["--edition=2024", "--crate-type=bin", "--emit=metadata"])
         .args(["--error-format=json", "--cap-lints=allow", "--out-dir"])
@@ -85,8 +85,8 @@ fn errors(case: &Path, library: &Path) -> String {
         .arg(case.strip_prefix(root()).unwrap())
         .output()
         .unwrap();
-    let said = String::from_utf8(compiled.stderr).unwrap();
-    assert!(!compiled.status.success(), "{} compiles", case.display());
+    let said = String::from_utf8(outcome.stderr).unwrap();
+    assert!(!outcome.status.success(), "{} compiles", case.display());
     let mut report = String::new();
     for line in said.lines() {
         let diagnostic = serde_json::from_str::<Value>(line).unwrap();

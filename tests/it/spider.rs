@@ -49,6 +49,8 @@ struct At {
     page: u32,
 }
 
+type Found<T> = Result<T>;
+
 #[derive(Default)]
 struct BookShop;
 
@@ -83,7 +85,7 @@ impl BookShop {
         Ok((at.page > 0).then_some(Book { title }))
     }
 
-    async fn pair(&self, page: nephila::page::Page, (a, b): (u8, String)) -> Result<Vec<Book>> {
+    async fn pair(&self, page: nephila::page::Page, (a, b): (u8, String)) -> Found<Vec<Book>> {
         let shared = Rc::new(RefCell::new(Vec::new()));
         tokio::task::yield_now().await;
         for number in 0..a {

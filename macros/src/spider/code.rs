@@ -101,12 +101,14 @@ fn steps(spider: &Spider) -> TokenStream {
         } = step;
         let url = optional(step.url.as_ref());
         let tables = match (&step.yields, &step.argument) {
-            (Some(yields), _) => {
+            (Type::Infer(_), None) => quote! { ::nephila::private::tables(&#ty::#ident) },
+            (Type::Infer(_), Some(_)) => {
+                quote! { ::nephila::private::tables_with(&#ty::#ident) }
+            }
+            (yields, _) => {
                 let tables = of_yield(yields, "tables");
                 quote! { #tables() }
             }
-            (None, None) => quote! { ::nephila::private::tables(&#ty::#ident) },
-            (None, Some(_)) => quote! { ::nephila::private::tables_with(&#ty::#ident) },
         };
         quote! {
             #(#cfgs)*
@@ -174,20 +176,15 @@ fn run(spider: &Spider) -> TokenStream {
             let read = quote_spanned! {ty.span()=> ::nephila::private::argument::<#ty> };
             quote! { let argument = #read(#name, args); }
         });
-        let call = match argument {
-            None => quote! { Self::#ident(self, page.clone()) },
-            Some(_) => quote! { Self::#ident(self, page.clone(), argument?) },
-        };
-        let leave = match &step.yields {
-            Some(yields) => of_yield(yields, "leave_on"),
-            None => quote! { ::nephila::spider::Yield::leave_on },
-        };
+        let argument = argument.as_ref().map(|_| quote! { argument? });
+        let leave = of_yield(&step.yields, "leave_on");
         quote! {
             #(#cfgs)*
             #name #(| #was)* => {
                 #read
                 ::core::option::Option::Some(::std::boxed::Box::pin(async move {
-                    let returned: ::nephila::Result<_> = #call.await;
+                    let returned: ::nephila::Result<_> =
+                        Self::#ident(self, page.clone(), #argument).await;
                     #leave(returned?, &page)
                 }))
             }

@@ -26,8 +26,8 @@ pub(super) struct Step {
     pub(super) failed: Option<Path>,
     /// The type of its argument.
     pub(super) argument: Option<Type>,
-    /// What it returns in its `Result`, where that can be seen.
-    pub(super) yields: Option<Type>,
+    /// What it returns in its `Result`; `_` where that can't be seen.
+    pub(super) yields: Type,
     /// `#[cfg(..)]` on the method.
     pub(super) cfgs: Vec<Attribute>,
 }
@@ -160,22 +160,21 @@ fn step(function: &ImplItemFn, own: &[Attribute]) -> syn::Result<Step> {
     })
 }
 
-/// `T` of `Result<T>`, `()` of `Result`; of an alias with another name only the compiler knows.
-fn yields(output: &Type) -> Option<Type> {
-    let Type::Path(path) = output else {
-        return None;
-    };
-    let last = path.path.segments.last()?;
-    match &last.arguments {
-        _ if last.ident != "Result" => None,
-        PathArguments::None => Some(parse_quote!(())),
-        PathArguments::AngleBracketed(list) => {
-            list.args.iter().find_map(|argument| match argument {
-                GenericArgument::Type(ty) => Some(ty.clone()),
-                _ => None,
-            })
-        }
+/// `T` of `Result<T>`, `()` of `Result`, and `_` of other names, which only the compiler knows.
+fn yields(output: &Type) -> Type {
+    let last = match output {
+        Type::Path(path) => path.path.segments.last(),
         _ => None,
+    };
+    match last.filter(|last| last.ident == "Result") {
+        None => parse_quote!(_),
+        Some(result) => match &result.arguments {
+            PathArguments::AngleBracketed(all) => match all.args.first() {
+                Some(GenericArgument::Type(ty)) => ty.clone(),
+                _ => parse_quote!(_),
+            },
+            _ => parse_quote!(()),
+        },
     }
 }
 
