@@ -8,6 +8,7 @@
 mod builder;
 pub mod charset;
 mod canonical;
+mod cookie;
 mod fingerprint;
 mod prescan;
 mod response;
@@ -15,6 +16,7 @@ mod step;
 
 pub use builder::RequestBuilder;
 pub use canonical::{Uncrawlable, canonical, origin_of};
+pub use cookie::StoredCookie;
 pub use fingerprint::{Fingerprint, HostKey, Identity};
 pub use response::Response;
 pub use step::{Step, StepRef};

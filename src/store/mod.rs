@@ -21,6 +21,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 pub use crate::frontier::{Host, RobotsFile, Taken, Ticket, TicketKey};
+pub use crate::request::StoredCookie as Cookie;
 
 use crate::item::Record;
 use crate::request::{Fingerprint, HostKey, Request};
@@ -172,17 +173,6 @@ pub struct Refused {
     pub count: u64,
     /// One of them.
     pub sample: String,
-}
-
-/// A stored cookie.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cookie {
-    /// Which jar.
-    pub session: String,
-    /// Domain, path and name, as the jar's key.
-    pub key: String,
-    /// The cookie as JSON; `None` deletes it.
-    pub json: Option<String>,
 }
 
 /// What one transaction writes.

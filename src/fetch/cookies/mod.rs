@@ -14,7 +14,7 @@ use cookie_store::Cookie;
 use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
-use crate::store;
+use crate::request::StoredCookie;
 use site::Site;
 
 /// Cookies in all sites together.
@@ -77,14 +77,14 @@ impl Jar {
     }
 
     /// The cookies that were set, changed or removed since the last call.
-    pub fn take_changed(&self) -> Vec<store::Cookie> {
+    pub fn take_changed(&self) -> Vec<StoredCookie> {
         let mut cookies = self.lock();
         let mut keys: Vec<String> = std::mem::take(&mut cookies.changed).into_iter().collect();
         keys.sort_unstable();
         let mut taken = Vec::with_capacity(keys.len());
         for key in keys {
             let json = cookies.json_to_store(&key);
-            taken.push(store::Cookie {
+            taken.push(StoredCookie {
                 session: SESSION.to_owned(),
                 key,
                 json,
@@ -94,7 +94,7 @@ impl Jar {
     }
 
     /// Puts stored cookies back; those that can't be read or have expired are left out.
-    pub fn load(&self, stored: Vec<store::Cookie>) {
+    pub fn load(&self, stored: Vec<StoredCookie>) {
         let mut cookies = self.lock();
         for stored in stored {
             let cookie: Option<Cookie<'static>> = stored

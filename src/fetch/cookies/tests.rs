@@ -358,7 +358,7 @@ fn what_was_stored_comes_back() {
         .iter_mut()
         .filter(|cookie| cookie.key.ends_with("gone"))
         .for_each(|cookie| cookie.json = None);
-    stored.push(store::Cookie {
+    stored.push(StoredCookie {
         session: String::new(),
         key: "x;/;x".into(),
         json: Some("no JSON".into()),
