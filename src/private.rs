@@ -2,7 +2,6 @@
 
 use std::any::TypeId;
 use std::fmt::Display;
-use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::item::{Column, Item, ItemError, Schema, Value};
 use crate::page::{FieldError, Page, Selector};
 use crate::request::{Result, StepRef};
-use crate::spider::{Failure, Named, Spider, Yield};
+use crate::spider::{Named, Spider, Yield};
 
 /// The identity of a method.
 pub fn id<F: 'static>(_: &F) -> TypeId {
@@ -47,20 +46,6 @@ pub fn step<S: Named>(name: &'static str) -> StepRef {
         spider: Some(TypeId::of::<S>()),
         ..StepRef::named(name)
     }
-}
-
-/// Runs a step's handler of failures.
-pub fn handle<'a, F, R>(
-    failure: Failure,
-    handler: impl FnOnce(Failure) -> F,
-) -> LocalBoxFuture<'a, Result>
-where
-    F: Future<Output = Result<R>> + 'a,
-    R: Yield,
-{
-    let page = failure.page().clone();
-    let future = handler(failure);
-    Box::pin(async move { future.await?.leave_on(&page) })
 }
 
 /// A step's argument, as the frontier stored it.

@@ -9,7 +9,8 @@
 //! | `delay = "1s"`, `concurrency = 4`, `hosts = ["a.example"]` | settings of this spider |
 //!
 //! A step is an `async fn` that takes `&self`, a `Page`, and perhaps one argument that serde can
-//! write and read. `async fn start(&self, seeds: Seeds) -> Result` sends seeds that are computed.
+//! write and read; it returns `Result<T>`, where `T` is `()`, an item, or an `Option` or `Vec` of it.
+//! Literal selectors given to its page (`page.follow("h3 a", ..)`) are checked, too. `async fn start(&self, seeds: Seeds) -> Result` sends seeds that are computed.
 //! Every other function is left alone. On a step:
 //!
 //! | written | means |
@@ -40,6 +41,7 @@
 //! | `#[re(r"([\d.]+)")]` | takes the first group, or the whole match, of the text |
 //! | `#[url]` | the page's own URL |
 //! | `#[default]`, `#[default = 1]`, `#[default(expression)]` | not read from the page; as `Option` is without it |
+//! | `#[item(default)]`, `#[item(default = expression)]` | the same, beside `#[derive(Default)]`, which takes `#[default]` for its own |
 //! | `#[item(name = "x")]` | the column's name; else that of the field |
 //! | `#[item(skip)]` | not a column |
 //!

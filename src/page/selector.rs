@@ -14,6 +14,19 @@ use scraper::error::SelectorErrorKind;
 /// | `p.price::text` | the element's own text, without that of its children |
 /// | `a::attr(href)` | the attribute's value; elements without it do not match |
 /// | `::attr(href)` | the attribute of the scope itself |
+///
+/// Wherever a selector is wanted, text will do: it is parsed once per thread. [`css!`](crate::css)
+/// has it checked by the compiler.
+///
+/// ```
+/// use nephila::prelude::*;
+///
+/// let page = Page::from_html("http://shop.example/", "<a href=/2 rel=next>next <b>page</b></a>")?;
+/// assert_eq!(page.get::<String>("a")?, "next page");
+/// assert_eq!(page.get::<String>("a::text")?, "next");
+/// assert_eq!(page.get::<Option<String>>(css!("a[rel=next]::attr(href)"))?.as_deref(), Some("/2"));
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Selector {
     pub(super) css: Option<scraper::Selector>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
-use serde::de::value::Error as ValueError;
+use serde::de::value::{Error as ValueError, UnitDeserializer};
 use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 
 /// Arguments as they were typed.
@@ -111,9 +111,13 @@ impl<S: DeserializeOwned> ViaDeserialize<S> for &&Build<S> {
         let known = fields_of::<S>();
         check_names(self.name, args, known)?;
         let text = serde_urlencoded::to_string(args).unwrap_or_default();
-        serde_urlencoded::from_str(&text).map_err(|error| ArgsError::Value {
-            spider: self.name.to_owned(),
-            reason: explain(args, &error.to_string()),
+        // A unit struct has no fields to be read from a map.
+        let unit = || S::deserialize(UnitDeserializer::<ValueError>::new());
+        serde_urlencoded::from_str(&text).or_else(|error| {
+            unit().map_err(|_| ArgsError::Value {
+                spider: self.name.to_owned(),
+                reason: explain(args, &error.to_string()),
+            })
         })
     }
 }
@@ -227,6 +231,15 @@ mod tests {
             error,
             "arguments of spider `x`: invalid digit found in string (given: max=three)"
         );
+    }
+
+    #[test]
+    fn a_unit_struct_takes_none() {
+        #[derive(Debug, Deserialize, PartialEq)]
+        struct Unit;
+        let make = |pairs: &[(&str, &str)]| (&&&Build::<Unit>::new("x")).make(&args(pairs));
+        assert_eq!(make(&[]), Ok(Unit));
+        assert!(make(&[("a", "1")]).is_err());
     }
 
     #[test]

@@ -14,8 +14,13 @@ impl Books {
         Ok(vec![Book { title }])
     }
 
+    #[step(failed = lost)]
     async fn book(&self, page: Page) -> Result<String> {
         page.get("h1")
+    }
+
+    async fn lost(&self, failure: Failure) -> Result<Option<u8>> {
+        Err(failure.to_string().into())
     }
 }
 

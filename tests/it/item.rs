@@ -197,7 +197,7 @@ fn seven() -> u64 {
     7
 }
 
-#[derive(Item, Debug, PartialEq)]
+#[derive(Item, Debug, Default, PartialEq)]
 struct Filled {
     #[css("h1", default)]
     title: String,
@@ -205,6 +205,18 @@ struct Filled {
     subtitle: String,
     #[css("b", default = seven() + 1)]
     count: u64,
+    #[item(default)]
+    seen: u32,
+    #[item(default = 3)]
+    weight: i64,
+    #[item(skip, default = "x")]
+    mark: String,
+}
+
+#[derive(Item, Debug, PartialEq)]
+struct FilledShortly {
+    #[css("h1")]
+    title: String,
     #[default]
     seen: u32,
     #[default = 3]
@@ -212,7 +224,6 @@ struct Filled {
     #[default(vec![seven()])]
     list: Vec<u64>,
     #[default = "x"]
-    #[item(skip)]
     mark: String,
 }
 
@@ -224,10 +235,18 @@ fn defaults_fill_what_is_missing_and_nothing_else() {
         count: 8,
         seen: 0,
         weight: 3,
-        list: vec![7],
         mark: "x".into(),
     };
     assert_eq!(read("<p>"), Ok(filled));
+    assert_eq!(Filled::schema().columns().len(), 5);
+    let filled = FilledShortly {
+        title: "A".into(),
+        seen: 0,
+        weight: 3,
+        list: vec![7],
+        mark: "x".into(),
+    };
+    assert_eq!(read("<h1>A"), Ok(filled));
     let read_all = read::<Filled>("<h1>A</h1><h2>B</h2><b>1</b>").unwrap();
     assert_eq!(
         (&*read_all.title, &*read_all.subtitle, read_all.count),

@@ -156,12 +156,7 @@ impl Read {
                     input.parse::<Token![=]>()?;
                     once(&mut parse, &key, input.parse()?)?;
                 }
-                "default" if input.peek(Token![=]) => {
-                    input.parse::<Token![=]>()?;
-                    let fill = Fill::Expr(Box::new(input.parse()?));
-                    once(&mut self.fill, &key, fill)?;
-                }
-                "default" => once(&mut self.fill, &key, Fill::Default(quote!(#key)))?,
+                "default" => self.filled(&key, input)?,
                 _ => fail(
                     &key,
                     format!("no option `{key}`: there are `parse` and `default`"),
@@ -171,7 +166,16 @@ impl Read {
         Ok((selector, parse))
     }
 
-    /// `#[item(name = "x", skip)]`
+    /// `default`, or `default = expression`
+    fn filled(&mut self, key: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
+        if !input.peek(Token![=]) {
+            return once(&mut self.fill, key, Fill::Default(quote!(#key)));
+        }
+        input.parse::<Token![=]>()?;
+        once(&mut self.fill, key, Fill::Expr(Box::new(input.parse()?)))
+    }
+
+    /// `#[item(name = "x", default, skip)]`
     fn item(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
         while !input.is_empty() {
             let key = input.call(Ident::parse_any)?;
@@ -181,9 +185,10 @@ impl Read {
                     once(&mut self.name, &key, input.parse()?)?;
                 }
                 "skip" => once(&mut self.skip, &key, ())?,
+                "default" => self.filled(&key, input)?,
                 _ => fail(
                     &key,
-                    format!("no option `{key}` of a field: there are `name` and `skip`"),
+                    format!("no option `{key}` of a field: there are `name`, `default` and `skip`"),
                 )?,
             }
             if !input.is_empty() {

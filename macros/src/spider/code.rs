@@ -101,9 +101,9 @@ fn steps(spider: &Spider) -> TokenStream {
         } = step;
         let url = optional(step.url.as_ref());
         let tables = match (&step.yields, &step.argument) {
-            (Type::Infer(_), None) => quote! { ::nephila::private::tables(&#ty::#ident) },
+            (Type::Infer(_), None) => quote! { ::nephila::private::tables(&<#ty>::#ident) },
             (Type::Infer(_), Some(_)) => {
-                quote! { ::nephila::private::tables_with(&#ty::#ident) }
+                quote! { ::nephila::private::tables_with(&<#ty>::#ident) }
             }
             (yields, _) => {
                 let tables = of_yield(yields, "tables");
@@ -178,13 +178,15 @@ fn run(spider: &Spider) -> TokenStream {
         });
         let argument = argument.as_ref().map(|_| quote! { argument? });
         let leave = of_yield(&step.yields, "leave_on");
+        let returned = quote_spanned! {step.output=>
+            let returned: ::nephila::Result<_> = Self::#ident(self, page.clone(), #argument).await;
+        };
         quote! {
             #(#cfgs)*
             #name #(| #was)* => {
                 #read
                 ::core::option::Option::Some(::std::boxed::Box::pin(async move {
-                    let returned: ::nephila::Result<_> =
-                        Self::#ident(self, page.clone(), #argument).await;
+                    #returned
                     #leave(returned?, &page)
                 }))
             }
@@ -211,17 +213,23 @@ fn failed(spider: &Spider) -> Option<TokenStream> {
             name, was, cfgs, ..
         } = step;
         let handler = step.failed.as_ref()?;
-        let call = if handler.get_ident().is_some() {
-            quote! { Self::#handler }
+        let path = &handler.path;
+        let method = if path.get_ident().is_some() {
+            quote! { Self::#path }
         } else {
-            quote! { #handler }
+            quote! { #path }
         };
-        let run = quote_spanned! {handler.span()=> ::nephila::private::handle };
+        let returned = quote_spanned! {path.span()=>
+            let returned: ::nephila::Result<_> = #method(self, failure).await;
+        };
+        let leave = of_yield(&handler.yields, "leave_on");
         Some(quote! {
             #(#cfgs)*
-            #name #(| #was)* => ::core::option::Option::Some(
-                #run(failure, |failure| #call(self, failure))
-            ),
+            #name #(| #was)* => ::core::option::Option::Some(::std::boxed::Box::pin(async move {
+                let page = ::core::clone::Clone::clone(failure.page());
+                #returned
+                #leave(returned?, &page)
+            })),
         })
     });
     let arms = arms.collect::<Vec<_>>();

@@ -2,6 +2,7 @@
 
 mod attribute;
 mod code;
+mod handler;
 mod literals;
 mod step;
 
@@ -57,6 +58,9 @@ fn read(attribute: Attribute, block: &mut ItemImpl, failures: &mut Failures) -> 
             Function::Start => start = Some(function.sig.ident.clone()),
             Function::Other => {}
         }
+    }
+    for handler in steps.iter_mut().filter_map(|step| step.failed.as_mut()) {
+        failures.ok(handler.look_up(block));
     }
     check_steps(&steps, failures);
     check_start(&attribute, &steps, start.as_ref(), block, failures);

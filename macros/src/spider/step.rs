@@ -1,15 +1,17 @@
 //! Which functions of the block are steps, and what their `#[step(..)]` says.
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, Span};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{ParseBuffer, ParseStream};
+use syn::spanned::Spanned;
 use syn::{
     Attribute, FnArg, GenericArgument, ImplItemFn, LitInt, LitStr, Path, PathArguments,
     ReceiverKind, ReturnType, Signature, Token, Type, bracketed, parse_quote, token,
 };
 
 use super::attribute::plain_name;
+use super::handler::Handler;
 use super::literals;
 use crate::fail::{Failures, fail};
 use crate::names::{once, one_or_more};
@@ -23,9 +25,11 @@ pub(super) struct Step {
     pub(super) was: Vec<LitStr>,
     pub(super) status: Vec<u16>,
     pub(super) url: Option<LitStr>,
-    pub(super) failed: Option<Path>,
+    pub(super) failed: Option<Handler>,
     /// The type of its argument.
     pub(super) argument: Option<Type>,
+    /// Where its return type is written.
+    pub(super) output: Span,
     /// What it returns in its `Result`; `_` where that can't be seen.
     pub(super) yields: Type,
     /// `#[cfg(..)]` on the method.
@@ -101,7 +105,7 @@ fn quiet() -> Attribute {
 }
 
 /// The last name in the type of the second parameter.
-fn second_type(signature: &Signature) -> Option<&Ident> {
+pub(super) fn second_type(signature: &Signature) -> Option<&Ident> {
     signature
         .inputs
         .iter()
@@ -153,15 +157,16 @@ fn step(function: &ImplItemFn, own: &[Attribute]) -> syn::Result<Step> {
         was: options.was.unwrap_or_default(),
         status: options.status.unwrap_or_default(),
         url: options.url,
-        failed: options.failed,
+        failed: options.failed.map(Handler::new),
         argument,
+        output: output.span(),
         yields: yields(output),
         cfgs: function.attrs.iter().filter(is_cfg).cloned().collect(),
     })
 }
 
 /// `T` of `Result<T>`, `()` of `Result`, and `_` of other names, which only the compiler knows.
-fn yields(output: &Type) -> Type {
+pub(super) fn yields(output: &Type) -> Type {
     let last = match output {
         Type::Path(path) => path.path.segments.last(),
         _ => None,
@@ -215,7 +220,7 @@ fn check_signature(signature: &Signature, what: &str) -> syn::Result<()> {
     }
 }
 
-fn is_shared(kind: &ReceiverKind) -> bool {
+pub(super) fn is_shared(kind: &ReceiverKind) -> bool {
     matches!(kind, ReceiverKind::Reference(_, _, None))
 }
 
