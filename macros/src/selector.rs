@@ -96,7 +96,7 @@ mod tests {
         check("p >", Some("`>`, `+` and `~` stand between two selectors"));
         check("p..a", Some("no name after `.`"));
         check("p[=a]", Some("no attribute's name in `[..]`"));
-        check("p[a=]", Some("bad value in `[..]`: quote it"));
+        check("p[a=1]", Some("bad value in `[..]`: quote it"));
         check("p:nope", Some("unknown pseudo-class"));
         check("p.price[", Some("Unexpected EOL"));
     }

@@ -224,7 +224,7 @@ mod tests {
         invalid("p >", "`>`, `+` and `~` stand between two selectors");
         invalid("p..a", "no name after `.`");
         invalid("p[=a]", "no attribute's name in `[..]`");
-        invalid("p[a=]", "bad value in `[..]`: quote it");
+        invalid("p[a=1]", "bad value in `[..]`: quote it");
         invalid("p:nope", "unknown pseudo-class");
         invalid("p[", "Unexpected EOL");
     }
