@@ -26,8 +26,15 @@ use sqlx::{Connection, SqliteConnection};
 type Anything<T = ()> = Result<T>;
 
 fn main() -> Anything {
-    let args: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let args: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with("--"))
+        .collect();
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+    };
     match args.first().map(String::as_str) {
         Some("serve") => runtime()?.block_on(serve(args[1].parse()?)),
         Some("loop") => {
@@ -47,7 +54,14 @@ fn main() -> Anything {
 
 /// Serves the shop until standard input closes.
 async fn serve(products: usize) -> Anything {
-    let site = Site::start_with("127.0.0.1:0", Options { products, log: false, ..Options::default() });
+    let site = Site::start_with(
+        "127.0.0.1:0",
+        Options {
+            products,
+            log: false,
+            ..Options::default()
+        },
+    );
     let site = site.await?;
     println!("{}", site.url());
     tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
@@ -57,13 +71,21 @@ async fn serve(products: usize) -> Anything {
 /// Pages, CPU seconds, wall seconds and peak memory of this process.
 fn say_cost(pages: u64) -> Anything {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let fields: Vec<_> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
     let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
     let uptime = std::fs::read_to_string("/proc/uptime")?;
     let now: f64 = uptime.split(' ').next().unwrap_or_default().parse()?;
     let wall = now - fields[19].parse::<f64>()? / 100.0;
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+    let peak = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap_or_default();
     let peak = peak.split_whitespace().nth(1).unwrap_or("0");
     println!("{pages} {} {wall} {peak}", ticks as f64 / 100.0);
     Ok(())
@@ -77,18 +99,30 @@ struct Cost {
 }
 
 fn run(kind: &str, url: &str, db: &str) -> Anything<Cost> {
-    let output = Command::new(std::env::current_exe()?).args([kind, url, db]).output()?;
+    let output = Command::new(std::env::current_exe()?)
+        .args([kind, url, db])
+        .output()?;
     let text = String::from_utf8(output.stdout)?;
-    let numbers = text.split_whitespace().map(str::parse).collect::<std::result::Result<Vec<f64>, _>>()?;
+    let numbers = text
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<std::result::Result<Vec<f64>, _>>()?;
     match numbers[..] {
-        [pages, cpu, wall, peak] => Ok(Cost { pages, cpu, wall, peak_mb: peak / 1024.0 }),
+        [pages, cpu, wall, peak] => Ok(Cost {
+            pages,
+            cpu,
+            wall,
+            peak_mb: peak / 1024.0,
+        }),
         _ => Err(format!("{kind}: {text} {}", String::from_utf8_lossy(&output.stderr)).into()),
     }
 }
 
 /// Rows of the table `books` and their checksum: a run whose rows are not the truth is void.
 fn rows(db: &str) -> Anything<(i64, f64)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let mut connection = SqliteConnection::connect(&format!("sqlite:{db}")).await?;
         let sql = "SELECT count(DISTINCT url), total(price) FROM books";
@@ -106,13 +140,20 @@ fn compare(products: usize, rounds: usize) -> Anything {
     let stdout = server.stdout.take().ok_or("no stdout")?;
     BufReader::new(stdout).read_line(&mut url)?;
     let folder = tempfile::tempdir()?;
-    println!("{:>6} {:>8} {:>12} {:>8} {:>8} {:>8}", "", "pages", "CPU us/page", "pages/s", "peak MB", "ratio");
+    println!(
+        "{:>6} {:>8} {:>12} {:>8} {:>8} {:>8}",
+        "", "pages", "CPU us/page", "pages/s", "peak MB", "ratio"
+    );
     let mut ratios = Vec::new();
     for round in 0..rounds {
         let mut costs = Vec::new();
         let mut truth = Vec::new();
         for kind in ["loop", "crawl"] {
-            let db = folder.path().join(format!("{kind}{round}.db")).display().to_string();
+            let db = folder
+                .path()
+                .join(format!("{kind}{round}.db"))
+                .display()
+                .to_string();
             costs.push(run(kind, url.trim(), &db)?);
             truth.push(rows(&db)?);
         }
@@ -123,9 +164,16 @@ fn compare(products: usize, rounds: usize) -> Anything {
         let ratio = per_page(&costs[1]) / per_page(&costs[0]);
         ratios.push(ratio);
         for (kind, cost) in ["loop", "crawl"].iter().zip(&costs) {
-            let ratio = if *kind == "crawl" { format!("{ratio:.2}") } else { String::new() };
+            let ratio = if *kind == "crawl" {
+                format!("{ratio:.2}")
+            } else {
+                String::new()
+            };
             let (cpu, rate) = (per_page(cost), cost.pages / cost.wall);
-            println!("{kind:>6} {:>8} {cpu:>12.0} {rate:>8.0} {:>8.1} {ratio:>8}", cost.pages, cost.peak_mb);
+            println!(
+                "{kind:>6} {:>8} {cpu:>12.0} {rate:>8.0} {:>8.1} {ratio:>8}",
+                cost.pages, cost.peak_mb
+            );
         }
     }
     ratios.sort_by(f64::total_cmp);
@@ -162,14 +210,21 @@ impl Shop {
 
     async fn page(&self, page: Page) -> Result<Option<Book>> {
         page.follow("a[href]", Self::page)?;
-        if page.url().path().starts_with("/book/") { page.item().map(Some) } else { Ok(None) }
+        if page.url().path().starts_with("/book/") {
+            page.item().map(Some)
+        } else {
+            Ok(None)
+        }
     }
 }
 
 async fn crawl(start: Url, db: &str) -> Anything<u64> {
-    let report = Crawl::new(Shop { start }).db(db).concurrency(32).with(|settings| {
-        settings.concurrency_per_host = 32;
-    });
+    let report = Crawl::new(Shop { start })
+        .db(db)
+        .concurrency(32)
+        .with(|settings| {
+            settings.concurrency_per_host = 32;
+        });
     let report = report.run().await?;
     if report.exit_code() != 0 {
         return Err(format!("{report:?}").into());
@@ -187,10 +242,14 @@ struct Parsed {
 
 async fn hand_written(start: Url, db: String) -> Anything<u64> {
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .tls_backend_preconfigured(
+            rustls::ClientConfig::builder_with_provider(Arc::new(
+                rustls::crypto::ring::default_provider(),
+            ))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth())
+            .with_no_client_auth(),
+        )
         .build()?;
     let selectors = Arc::new(Selectors::new());
     let (to_writer, from_loop) = tokio::sync::mpsc::channel(200);
@@ -205,7 +264,9 @@ async fn hand_written(start: Url, db: String) -> Anything<u64> {
         {
             tasks.spawn(fetch(client.clone(), Arc::clone(&selectors), url));
         }
-        let Some(parsed) = tasks.join_next().await else { break };
+        let Some(parsed) = tasks.join_next().await else {
+            break;
+        };
         let mut parsed = parsed??;
         for link in parsed.links.drain(..) {
             if seen.insert(link.clone()) {
@@ -239,7 +300,11 @@ impl Selectors {
     }
 }
 
-async fn fetch(client: reqwest::Client, selectors: Arc<Selectors>, url: String) -> Anything<Parsed> {
+async fn fetch(
+    client: reqwest::Client,
+    selectors: Arc<Selectors>,
+    url: String,
+) -> Anything<Parsed> {
     let response = client.get(&url).send().await?;
     let status = response.status().as_u16();
     let text = String::from_utf8(response.bytes().await?.into())?;
@@ -260,12 +325,19 @@ async fn fetch(client: reqwest::Client, selectors: Arc<Selectors>, url: String) 
             element.map(|element| element.text().collect::<String>().trim().to_owned())
         };
         let price = text(&selectors.price).ok_or("no price")?;
-        let price = price.trim_start_matches(|c: char| !c.is_ascii_digit()).parse()?;
+        let price = price
+            .trim_start_matches(|c: char| !c.is_ascii_digit())
+            .parse()?;
         let stars = html.select(&selectors.stars).next();
         let stars = stars.and_then(|stars| stars.attr("data-n")?.parse().ok());
         book = Some((text(&selectors.title).ok_or("no title")?, price, stars));
     }
-    Ok(Parsed { url, status, links, book })
+    Ok(Parsed {
+        url,
+        status,
+        links,
+        book,
+    })
 }
 
 async fn write(db: String, mut pages: tokio::sync::mpsc::Receiver<Parsed>) -> Anything {
@@ -291,7 +363,10 @@ async fn write(db: String, mut pages: tokio::sync::mpsc::Receiver<Parsed>) -> An
             let mut sql = sqlx::QueryBuilder::new("INSERT OR REPLACE INTO books ");
             sql.push_values(books, |mut row, page| {
                 let (title, price, stars) = page.book.as_ref().expect("filtered");
-                row.push_bind(&page.url).push_bind(title).push_bind(price).push_bind(stars);
+                row.push_bind(&page.url)
+                    .push_bind(title)
+                    .push_bind(price)
+                    .push_bind(stars);
             });
             sql.build().execute(&mut *transaction).await?;
         }

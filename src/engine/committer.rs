@@ -171,6 +171,9 @@ impl Committer {
                 continue;
             }
             queued += u64::from(receipt.fresh);
+            for new in &commit.requests {
+                self.shared.known.insert(new.request.link);
+            }
             self.stream(&commit.records).await;
             for refused in &commit.refused {
                 self.shared.bus.emit(&Event::Refused(refused.clone()));

@@ -146,6 +146,7 @@ async fn run(shared: &Shared, job: Job) -> Finished {
         depth: ticket.request.depth,
         referrer: ticket.referrer.clone(),
         spider: shared.spider.type_of_steps(),
+        known: Some(Arc::clone(&shared.known)),
     };
     let page = Page::new(response, context);
     let trouble = match call {
@@ -273,21 +274,21 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
     let max_links = shared.settings.max_links;
     let mut known = HashSet::with_capacity(requests.len().min(max_links));
     for (number, request) in requests.into_iter().enumerate() {
-        let url = number.ge(&max_links).then(|| request.url.to_string());
-        if let Some(url) = url {
-            refusals.add(Refusal("links", String::new()), 1, || url);
+        let refusal = match number {
+            number if number >= max_links => Some(Refusal("links", String::new())),
+            _ => shared.refuse(&request),
+        };
+        if let Some(refusal) = refusal {
+            refusals.add(refusal, 1, || request.url.into());
             continue;
         }
         let nonce = (ticket.key.seq as u64)
             .wrapping_mul(1 << 20)
             .wrapping_add(number as u64);
-        let sample = request.url.clone();
-        match shared.admit(request, nonce) {
-            Ok(new) if known.insert((new.host, new.fingerprint)) => {
-                finished.commit.requests.push(new);
-            }
-            Ok(_) => {}
-            Err(refusal) => refusals.add(refusal, 1, || sample.into()),
+        if let Ok(new) = shared.identify(request, false, nonce)
+            && known.insert((new.host, new.fingerprint))
+        {
+            finished.commit.requests.push(new);
         }
     }
     finished.commit.refused = refusals.0;

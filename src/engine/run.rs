@@ -17,7 +17,7 @@ use super::shared::{Refusal, Shared};
 use super::{Crawl, CrawlError};
 use crate::fetch::{DynFetch, HttpFetch};
 use crate::policy::scope::Scope;
-use crate::request::{Identity, Request};
+use crate::request::{Identity, KnownLinks, Request};
 use crate::spider::Seeds;
 use crate::store::{self, Began, Begin, End};
 
@@ -71,6 +71,7 @@ impl Crawl {
             fetch,
             http,
             identity: Identity::new(began.key),
+            known: Arc::new(KnownLinks::new(began.key)),
             bus: Bus::new(self.hooks),
             commits,
             in_hand: AtomicUsize::new(0),

@@ -10,7 +10,7 @@ use super::bus::Bus;
 use super::committer::Entry;
 use crate::fetch::{DynFetch, HttpFetch};
 use crate::policy::scope::Scope;
-use crate::request::{Fingerprint, Identity, Request, Uncrawlable, canonical};
+use crate::request::{Fingerprint, Identity, KnownLinks, Request, Uncrawlable, canonical};
 use crate::settings::Settings;
 use crate::spider::Spider;
 use crate::store::{NewRequest, Store};
@@ -23,6 +23,7 @@ pub(super) struct Shared {
     /// The same, if it is our own: it keeps the cookies and guards addresses.
     pub(super) http: Option<Arc<HttpFetch>>,
     pub(super) identity: Identity,
+    pub(super) known: Arc<KnownLinks>,
     pub(super) scope: RwLock<Scope>,
     pub(super) bus: Bus,
     pub(super) commits: mpsc::Sender<Entry>,
@@ -36,23 +37,31 @@ pub(super) struct Shared {
 pub(super) struct Refusal(pub(super) &'static str, pub(super) String);
 
 impl Shared {
-    /// A request as the store takes it, or why it is none of this crawl's.
-    pub(super) fn admit(&self, request: Request, nonce: u64) -> Result<NewRequest, Refusal> {
-        if self
+    /// Why a request is none of this crawl's.
+    pub(super) fn refuse(&self, request: &Request) -> Option<Refusal> {
+        let url = &request.url;
+        if !matches!(url.scheme(), "http" | "https") {
+            Some(Refusal("scheme", url.scheme().to_owned()))
+        } else if self
             .settings
             .max_depth
             .is_some_and(|max| request.depth > max)
         {
-            return Err(Refusal("depth", String::new()));
-        }
-        let new = self.identify(request, false, nonce)?;
-        if self.in_scope(&new.request.url) {
-            Ok(new)
+            Some(Refusal("depth", String::new()))
+        } else if url.as_str().len() > self.settings.max_url_bytes {
+            Some(Refusal("length", String::new()))
+        } else if !self.in_scope(url) {
+            Some(Refusal("scope", crate::policy::scope::host_and_port(url)))
         } else {
-            Err(Refusal(
-                "scope",
-                crate::policy::scope::host_and_port(&new.request.url),
-            ))
+            None
+        }
+    }
+
+    /// A request as the store takes it, or why it is none of this crawl's.
+    pub(super) fn admit(&self, request: Request, nonce: u64) -> Result<NewRequest, Refusal> {
+        match self.refuse(&request) {
+            Some(refusal) => Err(refusal),
+            None => self.identify(request, false, nonce),
         }
     }
 
@@ -81,7 +90,13 @@ impl Shared {
             .contains(url)
     }
 
-    fn identify(&self, request: Request, seed: bool, nonce: u64) -> Result<NewRequest, Refusal> {
+    /// A request that nothing speaks against, as the store takes it.
+    pub(super) fn identify(
+        &self,
+        request: Request,
+        seed: bool,
+        nonce: u64,
+    ) -> Result<NewRequest, Refusal> {
         let (origin, path) =
             canonical(&request.url, self.settings.max_url_bytes).map_err(|error| match error {
                 Uncrawlable::Scheme(scheme) => Refusal("scheme", scheme),

@@ -1,10 +1,7 @@
 //! Elements of a page, without lifetimes.
 
-use std::rc::Rc;
-
 use ego_tree::NodeId;
 use scraper::ElementRef;
-use url::Url;
 
 use super::read::Found;
 use super::selector::Take;
@@ -84,21 +81,18 @@ impl Element {
         Ok(T::extract(&self.scope())?)
     }
 
-    /// The links of the elements that match: a URL, or what stood there instead of one.
-    pub(super) fn links(&self, selector: &Rc<Selector>) -> Vec<std::result::Result<Url, String>> {
-        let base = self.page.base();
-        let link = |node: ElementRef<'_>| match &selector.take {
-            Take::Attribute(name) => node.attr(name).map(str::to_owned),
+    /// The raw links of the elements that match.
+    pub(super) fn hrefs<'a>(&'a self, selector: &'a Selector) -> impl Iterator<Item = &'a str> {
+        let href = |node: ElementRef<'a>| match &selector.take {
+            Take::Attribute(name) => node.value().attr(name),
             _ => ["href", "src", "action"]
                 .iter()
-                .find_map(|name| node.attr(name))
-                .map(str::to_owned),
+                .find_map(|name| node.value().attr(name)),
         };
         Found::new(self.scope(), selector)
             .elements()
-            .filter_map(link)
-            .map(|href| base.join(href.trim()).map_err(|_| href))
-            .collect()
+            .filter_map(href)
+            .map(str::trim)
     }
 
     pub(super) fn page(&self) -> &Page {

@@ -17,10 +17,10 @@ pub struct Emitted {
 }
 
 impl Emitted {
-    pub(super) fn invalid_link(&mut self, href: String) {
+    pub(super) fn invalid_link(&mut self, href: &str) {
         match &mut self.invalid_links {
             Some((count, _)) => *count += 1,
-            None => self.invalid_links = Some((1, href)),
+            None => self.invalid_links = Some((1, href.to_owned())),
         }
     }
 

@@ -30,6 +30,7 @@ pub use selector::{AsSelector, Selector, SelectorError};
 use std::any::TypeId;
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 use scraper::Html;
@@ -37,7 +38,9 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::item::Item;
-use crate::request::{Request, RequestBuilder, Response, Result, Step, StepRef, charset};
+use crate::request::{
+    KnownLinks, Request, RequestBuilder, Response, Result, Step, StepRef, charset,
+};
 
 /// A fetched page in a step's hands. Clones are handles to the same page.
 #[derive(Clone)]
@@ -61,6 +64,8 @@ pub struct Context {
     pub referrer: Option<Url>,
     /// The spider that reads it, where it has a type: steps of others are refused.
     pub spider: Option<TypeId>,
+    /// Links that need not be emitted again.
+    pub known: Option<Arc<KnownLinks>>,
 }
 
 impl Page {
@@ -211,19 +216,33 @@ impl Page {
     /// If the selector does not parse or the step is none.
     pub fn follow<M>(&self, selector: impl AsSelector, step: impl Step<M>) -> Result<usize> {
         let (selector, step) = (selector.as_selector()?, self.own_step(step)?);
+        let (root, base) = (self.root(), self.base());
+        let known = self.0.context.known.as_deref();
+        let known = known.map(|known| (known, known.base(base, &step.name)));
         let mut emitted = self.0.emitted.borrow_mut();
         let mut count = 0;
-        for link in self.root().links(&selector) {
+        for href in root.hrefs(&selector) {
             count += 1;
-            match link {
+            let link = known
+                .as_ref()
+                .map_or(0, |(known, base)| known.link(base, href));
+            if known
+                .as_ref()
+                .is_some_and(|(known, _)| known.contains(link))
+            {
+                continue;
+            }
+            match base.join(href) {
+                Err(_) => emitted.invalid_link(href),
                 Ok(url) => {
+                    let depth = self.next_depth();
                     let request = Request {
-                        depth: self.next_depth(),
+                        depth,
+                        link,
                         ..Request::new(url, step.clone())
                     };
                     emitted.requests.push(request);
                 }
-                Err(href) => emitted.invalid_link(href),
             }
         }
         if count == 0 {

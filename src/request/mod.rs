@@ -11,6 +11,7 @@ mod canonical;
 mod cookie;
 mod fingerprint;
 mod prescan;
+mod known;
 mod response;
 mod step;
 
@@ -18,6 +19,7 @@ pub use builder::RequestBuilder;
 pub use canonical::{Uncrawlable, canonical, origin_of};
 pub use cookie::StoredCookie;
 pub use fingerprint::{Fingerprint, HostKey, Identity};
+pub use known::{KnownLinks, LinkBase};
 pub use response::Response;
 pub use step::{Step, StepRef};
 
@@ -60,6 +62,8 @@ pub struct Request {
     pub not_before: Option<Timestamp>,
     /// The URLs that redirected here, first to last.
     pub redirects: Vec<Url>,
+    /// The link it was, for [`KnownLinks`]; 0 if none.
+    pub(crate) link: u64,
 }
 
 impl Request {
@@ -77,6 +81,7 @@ impl Request {
             timeout: None,
             not_before: None,
             redirects: Vec::new(),
+            link: 0,
         }
     }
 }
