@@ -18,13 +18,15 @@
 mod dom;
 mod element;
 mod emitted;
+mod field_error;
 mod form;
 mod read;
 mod selector;
 
 pub use element::Element;
 pub use emitted::Emitted;
-pub use read::{Extract, FieldError, Found, FromHit, FromMatch, FromUrl, Hit, Miss, Rule, Scope};
+pub use field_error::{FieldError, Miss};
+pub use read::{Extract, Found, FromHit, FromMatch, FromUrl, Hit, Rule, Scope};
 pub use selector::{AsSelector, Selector, SelectorError};
 
 use std::any::TypeId;

@@ -6,8 +6,9 @@ use regex::Regex;
 use scraper::ElementRef;
 use url::Url;
 
+use super::field_error::shorten;
 use super::selector::Take;
-use super::{Page, Selector, dom};
+use super::{FieldError, Miss, Page, Selector, dom};
 
 /// Where a field is looked for: a page, or an element of it.
 #[derive(Clone, Copy)]
@@ -405,88 +406,3 @@ fn closest(scope: Scope<'_>, selector: &Selector, pattern: Option<&Regex>) -> Op
             (count > 0).then(|| format!("`{form}` matches {count}"))
         })
 }
-
-/// Why a value was not read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Miss {
-    /// Nothing matches.
-    #[error("matches nothing")]
-    Nothing,
-    /// There is text, but not of the type.
-    #[error("can't read {text:?} as {wanted}")]
-    Unreadable {
-        /// What was there, shortened.
-        text: Box<str>,
-        /// The type.
-        wanted: Box<str>,
-    },
-    /// The field's own function refused the text.
-    #[error("can't read {text:?}: {why}")]
-    Refused {
-        /// What was there, shortened.
-        text: Box<str>,
-        /// What the function said.
-        why: Box<str>,
-    },
-    /// A field of a nested item.
-    #[error("{0}")]
-    Nested(Box<FieldError>),
-}
-
-impl Miss {
-    /// `text` is no `wanted`.
-    pub fn unreadable(text: &str, wanted: &str) -> Self {
-        Self::Unreadable {
-            text: shorten(text).into(),
-            wanted: wanted.into(),
-        }
-    }
-}
-
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}\u{2026}", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-/// A field that is missing or unreadable.
-#[derive(Debug)]
-pub struct FieldError {
-    /// Its name; empty for [`Page::get`].
-    pub field: String,
-    /// The selector as written.
-    pub selector: String,
-    /// The pattern as written.
-    pub pattern: Option<Box<str>>,
-    /// What was found instead.
-    pub miss: Miss,
-    /// The nearest thing on the page, where nothing matched.
-    pub closest: Option<Box<str>>,
-}
-
-impl FieldError {
-    /// Whether the selector matched nothing at all.
-    pub fn is_nothing(&self) -> bool {
-        matches!(self.miss, Miss::Nothing)
-    }
-}
-
-impl fmt::Display for FieldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.field.is_empty() {
-            write!(f, "field `{}`: ", self.field)?;
-        }
-        match &self.miss {
-            Miss::Nothing => write!(f, "`{}` matches nothing", self.selector)?,
-            miss => write!(f, "{miss}")?,
-        }
-        match &self.closest {
-            Some(closest) => write!(f, " ({closest})"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for FieldError {}

@@ -1,7 +1,7 @@
 //! `#[derive(Item)]`: what it reads, what it stores, and what it says when it can't.
 
 use nephila::item::{Field, Item as _, ItemError, Json, Kind, Value};
-use nephila::page::{Extract, Rule};
+use nephila::page::Extract;
 use nephila::prelude::*;
 
 const SHOP: &str = "http://shop.example/books/7?ref=x";
@@ -396,18 +396,4 @@ fn checked_selectors() {
     assert_eq!(selector.source(), "h3 a::attr(href)");
     assert_eq!(page.get::<String>(&selector).unwrap(), "/1");
     assert_eq!(page.css(css!("h3")).unwrap().len(), 1);
-}
-
-#[test]
-fn rules_are_public_for_readers_made_by_hand() {
-    struct Heading(String);
-    impl Extract for Heading {
-        fn extract(
-            scope: &nephila::page::Scope<'_>,
-        ) -> std::result::Result<Self, nephila::page::FieldError> {
-            let rule = Rule::new("heading", "h1", &["h2"], None);
-            scope.read(&rule).map(Self)
-        }
-    }
-    assert_eq!(read::<Heading>("<h2>x</h2>").map(|it| it.0), Ok("x".into()));
 }
