@@ -386,3 +386,165 @@ async fn a_fetch_can_be_replaced() {
             .all(|group| group.state != PageState::Failed)
     );
 }
+
+#[derive(Item)]
+#[item(table = "orders", key = "id")]
+struct Order {
+    #[css("td:nth-child(1)")]
+    id: String,
+    #[css("td:nth-child(3)")]
+    total: String,
+}
+
+/// Logs in, then walks through the pages of orders.
+#[derive(Deserialize)]
+struct Orders {
+    site: Url,
+}
+
+#[spider]
+impl Orders {
+    async fn start(&self, seeds: Seeds) -> Result {
+        seeds.push(self.site.join("/login")?, Self::login).await
+    }
+
+    async fn login(&self, page: Page) -> Result {
+        let fields = [
+            ("user", nephila::site::USER),
+            ("pass", nephila::site::PASSWORD),
+        ];
+        page.submit("form", &fields, Self::orders)
+    }
+
+    async fn orders(&self, page: Page) -> Result<Vec<Order>> {
+        page.follow("a[rel=next]", Self::orders)?;
+        page.items("table.orders tr.order")
+    }
+}
+
+#[tokio::test]
+async fn a_resumed_crawl_stays_logged_in() {
+    let site = site().await;
+    let folder = tempfile::tempdir().unwrap();
+    let db = format!("sqlite:{}", folder.path().join("crawl.db").display());
+    let crawl = |max_pages| {
+        let spider = Orders { site: site.url() };
+        Crawl::new(spider)
+            .db(&db)
+            .with(|settings| settings.max_pages = max_pages)
+    };
+    let first = crawl(Some(2)).run().await.unwrap();
+    assert_eq!(first.stop, Stop::Limit("max_pages"), "{:?}", groups(&first));
+    assert_eq!(first.statistics.item_count(), 10);
+    let second = crawl(None).run().await.unwrap();
+    assert_eq!(second.exit_code(), 0, "{:?}", groups(&second));
+    assert_eq!(second.statistics.item_count(), 20);
+    let logins = site
+        .log()
+        .into_iter()
+        .filter(|hit| hit.method == "POST")
+        .count();
+    assert_eq!(logins, 1);
+}
+
+/// Requests that are more than links.
+#[derive(Deserialize)]
+struct Various {
+    site: Url,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Turn {
+    number: u32,
+}
+
+#[derive(Item)]
+#[item(table = "turns")]
+struct Seen {
+    number: u32,
+    body: String,
+}
+
+#[spider]
+impl Various {
+    async fn start(&self, seeds: Seeds) -> Result {
+        seeds.push(&self.site, Self::fork).await
+    }
+
+    async fn fork(&self, page: Page) -> Result {
+        page.request("/echo?last", (Self::echo, Turn { number: 3 }))
+            .priority(-5)
+            .send()?;
+        page.request("/echo?post", (Self::echo, Turn { number: 2 }))
+            .json(&[7])
+            .send()?;
+        page.request("/echo?first", (Self::echo, Turn { number: 1 }))
+            .priority(5)
+            .header("x-note", "hello")
+            .send()?;
+        for _ in 0..2 {
+            page.request("/echo?twice", (Self::echo, Turn { number: 4 }))
+                .dedup(false)
+                .priority(-6)
+                .send()?;
+            page.request("/echo?once", (Self::echo, Turn { number: 5 }))
+                .priority(-7)
+                .send()?;
+        }
+        let soon = nephila::clock::now() + Duration::from_millis(300);
+        let later = (Self::echo, Turn { number: 6 });
+        page.request("/echo?later", later)
+            .priority(9)
+            .not_before(soon)
+            .send()
+    }
+
+    async fn echo(&self, page: Page, turn: Turn) -> Result<Seen> {
+        Ok(Seen {
+            number: turn.number,
+            body: page.text().to_owned(),
+        })
+    }
+}
+
+#[tokio::test]
+async fn requests_go_by_priority_and_time_with_what_was_set() {
+    let site = site().await;
+    let crawl = Crawl::new(Various { site: site.url() })
+        .db("sqlite::memory:")
+        .concurrency(1);
+    let started = std::time::Instant::now();
+    let report = crawl.run().await.unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(300));
+    assert_eq!(report.exit_code(), 0, "{:?}", groups(&report));
+    let log = site.log();
+    let order: Vec<_> = log
+        .iter()
+        .filter_map(|hit| hit.path.strip_prefix("/echo?"))
+        .collect();
+    assert_eq!(
+        order,
+        ["first", "post", "last", "twice", "twice", "once", "later"]
+    );
+    let post = log.iter().find(|hit| hit.path.ends_with("post")).unwrap();
+    assert_eq!(post.method, "POST");
+}
+
+#[tokio::test]
+async fn a_loop_of_redirects_is_an_error() {
+    let site = site().await;
+    let report = graph(&site, "/redirect/loop/a").run().await.unwrap();
+    assert_eq!(
+        groups(&report),
+        ["failed redirect more than 10 redirects x1"]
+    );
+    assert_eq!(report.exit_code(), 1);
+}
+
+#[tokio::test]
+async fn a_redirect_to_itself_that_sets_a_cookie_ends_well() {
+    let site = site().await;
+    let report = graph(&site, "/redirect/cookie").run().await.unwrap();
+    assert_eq!(report.statistics.redirects, 1, "{:?}", groups(&report));
+    assert_eq!(report.statistics.pages + report.statistics.failed, 1);
+}
