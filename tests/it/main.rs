@@ -9,6 +9,8 @@ mod fetch;
 mod item;
 mod raw;
 #[cfg(test)]
+mod resume;
+#[cfg(test)]
 mod spider;
 #[cfg(test)]
 mod store;
