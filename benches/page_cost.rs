@@ -11,6 +11,8 @@
 //! a set in memory, and it has no robots.txt, retries, scope, politeness or resume. CPU time is the
 //! process's own (user and system), from its first to its last instruction.
 
+#![allow(clippy::print_stdout, reason = "the figures")]
+
 use std::collections::{HashSet, VecDeque};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

@@ -67,7 +67,7 @@ impl Committer {
             entries,
             dispatcher,
             outlet,
-            patience: Duration::from_secs(60),
+            patience: Duration::from_mins(1),
         }
     }
 

@@ -218,7 +218,7 @@ impl Dispatcher {
 
     /// Sends out every request that may go now; the moment when the next one may.
     fn launch(&mut self, now: Instant) -> Instant {
-        let idle = now + Duration::from_secs(3_600);
+        let idle = now + Duration::from_hours(1);
         while self.has_room() {
             match self.frontier.next(now) {
                 Next::Fetch(ticket) => {
@@ -508,28 +508,27 @@ impl Dispatcher {
                     .push((at.max(now + Duration::from_millis(1)), key));
                 continue;
             }
-            match self.frontier.errand(key, now) {
-                Err(later) => self.errands.push((later, key)),
-                Ok(()) => {
-                    let Some(host) = self.frontier.host(key) else {
-                        continue;
+            if let Err(later) = self.frontier.errand(key, now) {
+                self.errands.push((later, key))
+            } else {
+                let Some(host) = self.frontier.host(key) else {
+                    continue;
+                };
+                self.fetching += 1;
+                let (shared, origin) = (Arc::clone(&self.shared), host.origin.clone());
+                let sender = self.sender.clone();
+                self.tasks.spawn(async move {
+                    let started = Instant::now();
+                    let (file, may_change) = rules::fetch(&shared, &origin).await;
+                    let took = started.elapsed();
+                    let message = Message::Robots {
+                        host: key,
+                        file,
+                        may_change,
+                        took,
                     };
-                    self.fetching += 1;
-                    let (shared, origin) = (Arc::clone(&self.shared), host.origin.clone());
-                    let sender = self.sender.clone();
-                    self.tasks.spawn(async move {
-                        let started = Instant::now();
-                        let (file, may_change) = rules::fetch(&shared, &origin).await;
-                        let took = started.elapsed();
-                        let message = Message::Robots {
-                            host: key,
-                            file,
-                            may_change,
-                            took,
-                        };
-                        let _ = sender.send(message).await;
-                    });
-                }
+                    let _ = sender.send(message).await;
+                });
             }
         }
     }

@@ -114,7 +114,7 @@ fn run_thread(shared: Arc<Shared>, jobs: async_channel::Receiver<Job>) {
             let Ok(slot) = Rc::clone(&slots)
                 .acquire_many(1)
                 .await
-                .map(|permit| permit.forget())
+                .map(tokio::sync::SemaphorePermit::forget)
             else {
                 return;
             };

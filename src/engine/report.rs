@@ -274,15 +274,12 @@ pub fn pattern_of(message: &str) -> String {
             }
             _ => None,
         };
-        match skipped {
-            Some(end) => {
-                out.push('*');
-                rest = &rest[end..];
-            }
-            None => {
-                out.push(first);
-                rest = &rest[first.len_utf8()..];
-            }
+        if let Some(end) = skipped {
+            out.push('*');
+            rest = &rest[end..];
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
         }
     }
     out

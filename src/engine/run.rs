@@ -44,21 +44,20 @@ impl Crawl {
     pub(super) async fn run_into(self, outlet: Outlet) -> Result<Report, CrawlError> {
         let started = Instant::now();
         let settings = self.settings?;
-        let (fetch, http): (Arc<dyn DynFetch>, _) = match self.fetch {
-            Some(fetch) => (fetch, None),
-            None => {
-                let http = Arc::new(HttpFetch::new(&settings)?);
-                (Arc::clone(&http) as Arc<dyn DynFetch>, Some(http))
-            }
+        let (fetch, http): (Arc<dyn DynFetch>, _) = if let Some(fetch) = self.fetch {
+            (fetch, None)
+        } else {
+            let http = Arc::new(HttpFetch::new(&settings)?);
+            (Arc::clone(&http) as Arc<dyn DynFetch>, Some(http))
         };
         let store = store::open(&self.db).await?;
-        let begin = Begin {
+        let opening = Begin {
             spider: self.spider.name().to_owned(),
             args: self.args,
             settings: serde_json::to_string(&settings).unwrap_or_default(),
             fresh: self.fresh,
         };
-        let began = store.begin(begin).await?;
+        let began = store.begin(opening).await?;
         if let Some(jar) = http.as_ref().and_then(|http| http.jar()) {
             jar.load(began.cookies.clone());
         }
@@ -107,14 +106,14 @@ async fn crawl(
     let executors = Executors::start(shared, &waiting, threads).map_err(CrawlError::Threads)?;
     let committer = Committer::new(Arc::clone(shared), entries, sender.clone(), outlet);
     let mut committer = Task::spawn(committer.run());
-    let seeder = (!began.seeded).then(|| Task::spawn(seed(Arc::clone(shared), stop.clone())));
+    let seeding = (!began.seeded).then(|| Task::spawn(seed(Arc::clone(shared), stop.clone())));
     let dispatcher = Dispatcher::new(
         Arc::clone(shared),
         (sender.clone(), messages),
         jobs,
         stop.clone(),
         began.resumed.is_some(),
-        seeder.is_some(),
+        seeding.is_some(),
     );
     let mut dispatcher = Task::spawn(dispatcher.run());
     // The committer ends only when it is told to, so if it ends first, the store is lost.
@@ -131,7 +130,7 @@ async fn crawl(
             return Ok(Stop::Broken(reason));
         }
     };
-    drop(seeder);
+    drop(seeding);
     drop(waiting);
     let grace = shared.settings.stop_timeout;
     if tokio::time::timeout(grace, executors.join()).await.is_err() {
@@ -146,7 +145,7 @@ async fn crawl(
         let _ = shared.commits.send(Entry::End).await;
         (&mut committer.0).await
     };
-    match tokio::time::timeout(Duration::from_secs(60), flushed).await {
+    match tokio::time::timeout(Duration::from_mins(1), flushed).await {
         Ok(Ok(Ok(()))) => Ok(end),
         Ok(Ok(Err(error))) => Ok(Stop::Broken(error.to_string())),
         Ok(Err(panic)) => Ok(Stop::Broken(panic.to_string())),

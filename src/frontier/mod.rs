@@ -166,7 +166,7 @@ impl Frontier {
     /// A request's exchange with its host has ended: its slot is free.
     pub fn fetched(&mut self, host: HostKey) {
         self.change(host, |queue| {
-            queue.fetching = queue.fetching.saturating_sub(1)
+            queue.fetching = queue.fetching.saturating_sub(1);
         });
     }
 

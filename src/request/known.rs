@@ -42,7 +42,7 @@ impl KnownLinks {
         origin.write(step.as_bytes());
         origin.write_u8(0);
         origin.write(base[..Position::BeforePath].as_bytes());
-        let mut folder = origin.clone();
+        let mut folder = origin;
         let path = base.path();
         folder.write(path[..path.rfind('/').map_or(0, |at| at + 1)].as_bytes());
         LinkBase { origin, folder }
@@ -52,8 +52,8 @@ impl KnownLinks {
     pub fn link(&self, base: &LinkBase, href: &str) -> u64 {
         let mut hasher = match href.as_bytes() {
             [] | [b'?' | b'#', ..] => return 0,
-            [b'/', ..] => base.origin.clone(),
-            _ => base.folder.clone(),
+            [b'/', ..] => base.origin,
+            _ => base.folder,
         };
         // The fragment is no part of a request's identity.
         let text = href.split('#').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Tests.
+//! Tests of the whole: the real engine, store and HTTP, servers on 127.0.0.1.
 
 mod charset_data;
 #[cfg(test)]
@@ -14,5 +14,7 @@ mod resume;
 mod spider;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
 mod architecture;
+#[cfg(test)]
 mod crawl;
