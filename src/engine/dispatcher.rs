@@ -5,7 +5,7 @@
 //! message: reads of the store are tasks that answer by message, so a slow store or host can't hold
 //! it up, and it can't take part in a deadlock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -77,7 +77,7 @@ pub(super) struct Dispatcher {
     /// What is known of each leased host's robots.txt.
     rules: HashMap<HostKey, Rules>,
     /// Hosts whose robots.txt is to be fetched, and when.
-    errands: Vec<(Instant, HostKey)>,
+    errands: BTreeSet<(Instant, HostKey)>,
     fetching: usize,
     /// Store calls under way whose answers decide whether the crawl is over.
     asking: usize,
@@ -111,7 +111,7 @@ impl Dispatcher {
             jobs,
             tasks: JoinSet::new(),
             rules: HashMap::new(),
-            errands: Vec::new(),
+            errands: BTreeSet::new(),
             fetching: 0,
             asking: 0,
             leasing: false,
@@ -163,8 +163,9 @@ impl Dispatcher {
         }
         let times = self
             .errands
-            .iter()
+            .first()
             .map(|(at, _)| *at)
+            .into_iter()
             .chain(self.lease_at)
             .chain(self.ends_at);
         for at in times.filter(|at| *at > now) {
@@ -485,7 +486,7 @@ impl Dispatcher {
         } else if let Some(rules) = robots.and_then(|file| self.still_valid(&file)) {
             self.obey(key, rules);
         } else {
-            self.errands.push((now, key));
+            self.errands.insert((now, key));
         }
     }
 
@@ -501,35 +502,33 @@ impl Dispatcher {
 
     /// Fetches robots.txt files whose time has come.
     fn run_errands(&mut self, now: Instant) {
-        let errands = std::mem::take(&mut self.errands);
-        for (at, key) in errands {
-            if at > now || self.fetching >= self.shared.settings.concurrency {
-                self.errands
-                    .push((at.max(now + Duration::from_millis(1)), key));
+        while self.fetching < self.shared.settings.concurrency
+            && let Some(&(at, key)) = self.errands.first()
+            && at <= now
+        {
+            self.errands.pop_first();
+            if let Err(later) = self.frontier.errand(key, now) {
+                self.errands.insert((later, key));
                 continue;
             }
-            if let Err(later) = self.frontier.errand(key, now) {
-                self.errands.push((later, key))
-            } else {
-                let Some(host) = self.frontier.host(key) else {
-                    continue;
+            let Some(host) = self.frontier.host(key) else {
+                continue;
+            };
+            self.fetching += 1;
+            let (shared, origin) = (Arc::clone(&self.shared), host.origin.clone());
+            let sender = self.sender.clone();
+            self.tasks.spawn(async move {
+                let started = Instant::now();
+                let (file, may_change) = rules::fetch(&shared, &origin).await;
+                let took = started.elapsed();
+                let message = Message::Robots {
+                    host: key,
+                    file,
+                    may_change,
+                    took,
                 };
-                self.fetching += 1;
-                let (shared, origin) = (Arc::clone(&self.shared), host.origin.clone());
-                let sender = self.sender.clone();
-                self.tasks.spawn(async move {
-                    let started = Instant::now();
-                    let (file, may_change) = rules::fetch(&shared, &origin).await;
-                    let took = started.elapsed();
-                    let message = Message::Robots {
-                        host: key,
-                        file,
-                        may_change,
-                        took,
-                    };
-                    let _ = sender.send(message).await;
-                });
-            }
+                let _ = sender.send(message).await;
+            });
         }
     }
 
@@ -553,7 +552,7 @@ impl Dispatcher {
             None if may_change && host.errors < u32::from(self.shared.settings.retries) => {
                 self.in_trouble(key, &why, None);
                 let at = self.frontier.next_at(key).unwrap_or_else(Instant::now);
-                self.errands.push((at, key));
+                self.errands.insert((at, key));
             }
             // Without an answer the host can't be crawled at all; with an error it says "not now".
             None if status == 0 => {

@@ -129,15 +129,12 @@ mod tests {
             sent.replace(Some(request));
             Ok(())
         });
-        let outcome = match build(builder).send() {
-            Err(error) => error.to_string(),
-            Ok(()) => {
-                let request = sent.take().unwrap();
-                let body = request.body.unwrap_or_default();
-                format!("{} {}", request.method, String::from_utf8_lossy(&body))
-            }
-        };
-        assert_eq!(outcome, expected);
+        let outcome = build(builder).send().map(|()| {
+            let request = sent.take().unwrap();
+            let body = request.body.unwrap_or_default();
+            format!("{} {}", request.method, String::from_utf8_lossy(&body))
+        });
+        assert_eq!(outcome.unwrap_or_else(|error| error.to_string()), expected);
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl KnownLinks {
         origin.write(base[..Position::BeforePath].as_bytes());
         let mut folder = origin;
         let path = base.path();
-        folder.write(path[..path.rfind('/').map_or(0, |at| at + 1)].as_bytes());
+        folder.write(&path.as_bytes()[..path.rfind('/').map_or(0, |at| at + 1)]);
         LinkBase { origin, folder }
     }
 

@@ -257,7 +257,6 @@ impl Trouble {
         Err("no luck".into())
     }
 
-    #[expect(clippy::panic, reason = "the step that panics")]
     async fn panics(&self, _page: Page) -> Result {
         panic!("oh no")
     }
