@@ -64,7 +64,8 @@ mod stream;
 
 pub use event::{Event, PageEvent, Stop};
 pub use report::{
-    ErrorGroup, HostCount, ItemCount, Problem, RefusedCount, Report, Statistics, pattern_of,
+    ErrorGroup, HostCount, ItemCount, Problem, RefusedCount, Report, Statistics, StepCount,
+    pattern_of,
 };
 
 use std::sync::Arc;

@@ -40,6 +40,8 @@ pub struct Statistics {
     pub seeds: u64,
     /// Body bytes on the wire.
     pub bytes: u64,
+    /// Pages and items by step.
+    pub steps: BTreeMap<String, StepCount>,
     /// Rows by table.
     pub items: BTreeMap<String, ItemCount>,
     /// Answers by HTTP status; 0 is no answer.
@@ -56,6 +58,15 @@ pub struct Statistics {
     pub start_failed: Vec<String>,
     /// Warnings, in order.
     pub warnings: Vec<String>,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StepCount {
+    /// Pages that it read to the end.
+    pub pages: u64,
+    /// Items that it emitted.
+    pub items: u64,
 }
 
 /// Rows of a table.
@@ -192,7 +203,16 @@ impl Statistics {
     fn page(&mut self, page: &PageEvent) {
         match page.state {
             PageState::Done if page.reason == Some("redirect") => self.redirects += 1,
-            PageState::Done => self.pages += 1,
+            PageState::Done => {
+                self.pages += 1;
+                let step = bounded(&mut self.steps, &page.step);
+                step.pages += 1;
+                step.items += page
+                    .items
+                    .iter()
+                    .map(|(_, count)| u64::from(*count))
+                    .sum::<u64>();
+            }
             PageState::Failed => self.failed += 1,
             PageState::Skipped => self.skipped += 1,
         }

@@ -30,7 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("site", &[]),
-    ("ui", &["engine", "store"]),
+    ("ui", &["engine", "store", "clock"]),
 ];
 
 /// Crates that only one part of the library names.
@@ -52,7 +52,9 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             sources(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !path.ends_with("tests.rs")
+        {
             into.push(path);
         }
     }

@@ -1,0 +1,152 @@
+//! Links that were not followed, and selectors that found nothing.
+
+use super::super::{clean, count, plural, shorten};
+use super::errors::{is_missing, missed_by};
+use super::{Lines, SHOWN};
+use crate::engine::{Problem, Report, Statistics};
+use crate::store::PageState;
+
+/// Links to pages that do not exist.
+pub(super) fn missing(to: &mut Lines<'_>, run: &Statistics) {
+    if let Some(group) = run
+        .errors
+        .iter()
+        .find(|group| is_missing(group) && !group.seed)
+    {
+        let from = group.referrer.as_deref().map(clean);
+        let from = from.map_or_else(String::new, |page| format!(" (on {page})"));
+        to.note(&format!(
+            "{} no page (404, 410), for example {}{from}",
+            leads(run.missing, "lead"),
+            clean(&group.sample)
+        ));
+    }
+}
+
+/// `1 link leads to`, `5 links lead to`.
+fn leads(number: u64, verb: &str) -> String {
+    let s = if number == 1 { "s" } else { "" };
+    format!("{} {verb}{s} to", plural(number, "link"))
+}
+
+/// Links that left the scope or the limits.
+pub(super) fn refused(to: &mut Lines<'_>, run: &Statistics) {
+    let mut outside: Vec<(&str, u64)> = Vec::new();
+    for (name, refused) in &run.refused {
+        match name.split_once(' ') {
+            Some(("scope", host)) => outside.push((host, refused.count)),
+            _ => other_refused(to, name, refused.count, &refused.sample),
+        }
+    }
+    if outside.is_empty() {
+        return;
+    }
+    outside.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
+    let total: u64 = outside.iter().map(|(_, number)| number).sum();
+    let shown: Vec<_> = outside
+        .iter()
+        .take(SHOWN)
+        .map(|(host, number)| format!("{} ({})", shorten(host, 80), count(*number)))
+        .collect();
+    let more = match outside.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {} more", plural(more as u64, "host")),
+    };
+    to.warning(&format!(
+        "{} the allowed hosts and {} not followed: {}{more}",
+        if total == 1 {
+            "1 link left".to_owned()
+        } else {
+            format!("{} links left", count(total))
+        },
+        if total == 1 { "was" } else { "were" },
+        shown.join(", ")
+    ));
+    let hosts: Vec<_> = outside
+        .iter()
+        .take(3)
+        .map(|(host, _)| format!("\"{}\"", shorten(host, 80)))
+        .collect();
+    to.more(&format!("allow them:  hosts = [{}]", hosts.join(", ")));
+}
+
+fn other_refused(to: &mut Lines<'_>, name: &str, number: u64, sample: &str) {
+    let why = match name.split(' ').next().unwrap_or_default() {
+        "depth" => "deeper than max_depth",
+        "links" => "beyond max_links of their page",
+        "length" => "longer than max_url_bytes",
+        "invalid" => "no URLs",
+        // Links like mailto: are no web pages, and nobody expects them to be crawled.
+        "scheme" => return,
+        _ => name,
+    };
+    to.note(&format!(
+        "{} {} {}, for example {}",
+        plural(number, "link"),
+        if number == 1 { "was" } else { "were" },
+        clean(why),
+        shorten(sample, 200)
+    ));
+}
+
+/// Requests that were never sent, by reason.
+pub(super) fn skipped(to: &mut Lines<'_>, run: &Statistics) {
+    for group in run
+        .errors
+        .iter()
+        .filter(|group| group.state == PageState::Skipped)
+    {
+        let url = url::Url::parse(&group.sample).ok();
+        let host = url.as_ref().and_then(url::Url::host_str).unwrap_or("?");
+        let number = plural(group.count, "URL");
+        match group.reason.as_str() {
+            "robots" => to.note(&format!(
+                "robots.txt of {} forbids {number}: {}",
+                clean(host),
+                shorten(&group.message, 200)
+            )),
+            reason => to.note(&format!(
+                "{number} skipped ({}): {}",
+                clean(reason),
+                shorten(&group.message, 200)
+            )),
+        }
+        to.more(&format!(
+            "explain:  nephila explain{} {}",
+            to.db_flag,
+            clean(&group.sample)
+        ));
+    }
+}
+
+/// Selectors that matched on no page, and columns that are empty in every row.
+pub(super) fn selectors(to: &mut Lines<'_>, report: &Report) {
+    let run = &report.statistics;
+    if !report.problems.contains(&Problem::NothingScraped) {
+        for (name, step) in run.steps.iter().filter(|(_, step)| step.pages > 1) {
+            for (selector, pages) in missed_by(run, name).filter(|(_, n)| *n >= step.pages) {
+                to.warning(&format!(
+                    "`{}` matches nothing on any of {} of {}::{}",
+                    shorten(selector, 100),
+                    plural(pages, "page"),
+                    clean(&run.spider),
+                    clean(name)
+                ));
+            }
+        }
+    }
+    for (table, items) in &run.items {
+        for (column, _) in items
+            .empty
+            .iter()
+            .filter(|(_, n)| **n == items.emitted && **n > 1)
+        {
+            to.warning(&format!(
+                "`{}` of {} is empty in all {}",
+                clean(column),
+                clean(table),
+                plural(items.emitted, "row")
+            ));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The end of a crawl in a few lines, every one of them true.
+
+mod errors;
+mod links;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write;
+
+use super::{Style, bytes, clean, count, duration, plural, shorten};
+use crate::engine::{Problem, Report, Stop};
+
+/// Groups of errors that are shown; the rest is counted.
+const SHOWN: usize = 5;
+
+/// What the report does not know of its crawl.
+#[derive(Clone, Debug, Default)]
+pub struct Crawled {
+    /// The command that goes on with it: `nephila crawl books`.
+    pub command: String,
+    /// The database, without secrets.
+    pub db: String,
+    /// Its size on disk, if it is a file.
+    pub db_bytes: Option<u64>,
+    /// What to add to a command to find the database: empty, or ` --db x.db`.
+    pub db_flag: String,
+}
+
+/// The verdict on an ended run: what happened, where, why if known, and one next command.
+pub fn verdict(report: &Report, crawled: &Crawled, style: Style) -> String {
+    let mut text = Lines {
+        text: String::new(),
+        style,
+        db_flag: &crawled.db_flag,
+    };
+    head(&mut text, report);
+    start(&mut text, report);
+    errors::errors(&mut text, report);
+    errors::nothing(&mut text, report);
+    links::missing(&mut text, &report.statistics);
+    links::refused(&mut text, &report.statistics);
+    links::skipped(&mut text, &report.statistics);
+    links::selectors(&mut text, report);
+    for warning in &report.statistics.warnings {
+        text.line(&style.yellow("warning"), &shorten(warning, 500));
+    }
+    tail(&mut text, report, crawled);
+    text.text
+}
+
+struct Lines<'a> {
+    text: String,
+    style: Style,
+    db_flag: &'a str,
+}
+
+impl Lines<'_> {
+    fn line(&mut self, label: &str, text: &str) {
+        let _ = writeln!(self.text, "{label}: {text}");
+    }
+
+    fn more(&mut self, text: &str) {
+        let _ = writeln!(self.text, "     {text}");
+    }
+
+    fn error(&mut self, text: &str) {
+        self.line(&self.style.red("error"), text);
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.line(&self.style.yellow("warning"), text);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.line(&self.style.bold("note"), text);
+    }
+}
+
+fn head(to: &mut Lines<'_>, report: &Report) {
+    let (run, style) = (&report.statistics, to.style);
+    let code = report.exit_code();
+    let mark = match code {
+        0 => style.green("✓"),
+        3 | 130 => style.yellow("■"),
+        _ => style.red("✗"),
+    };
+    let stopped = match &report.stop {
+        Stop::Finished => String::new(),
+        Stop::Limit(limit) => format!(" stopped at {limit} ({} queued),", count(run.left())),
+        Stop::Interrupted => format!(" interrupted ({} queued),", count(run.left())),
+        Stop::Broken(_) => " broke off,".to_owned(),
+    };
+    let seconds = report.elapsed.as_secs_f64();
+    let speed = if seconds >= 1.0 {
+        format!(" ({:.0} pages/s)", run.pages as f64 / seconds)
+    } else {
+        String::new()
+    };
+    let resumed = run.resumed.map_or_else(String::new, |resumed| {
+        format!(" after {} before", count(resumed.pages))
+    });
+    let exit = if code == 0 {
+        String::new()
+    } else {
+        format!("   exit {code}")
+    };
+    let _ = writeln!(
+        to.text,
+        "{mark} {}  run {}:{stopped} {}{resumed}, {} in {}{speed}{exit}",
+        style.bold(clean(&run.spider)),
+        run.run,
+        plural(run.pages, "page"),
+        plural(run.item_count(), "item"),
+        duration(report.elapsed),
+    );
+    if let Stop::Broken(why) = &report.stop {
+        to.error(&clean(why));
+    }
+}
+
+/// Seeds that never became pages.
+fn start(to: &mut Lines<'_>, report: &Report) {
+    for why in report.statistics.start_failed.iter().take(SHOWN) {
+        to.error(&format!("start: {}", shorten(why, 500)));
+    }
+    if report.problems.contains(&Problem::NoSeeds) && report.statistics.start_failed.is_empty() {
+        to.error("the spider named no start URL");
+    }
+}
+
+fn tail(to: &mut Lines<'_>, report: &Report, crawled: &Crawled) {
+    let run = &report.statistics;
+    let size = crawled
+        .db_bytes
+        .map_or_else(String::new, |size| format!(" ({})", bytes(size)));
+    let next = match (&report.stop, run.items.keys().next()) {
+        (Stop::Finished, Some(table)) => format!(
+            "query: nephila query{} \"select * from {} limit 5\"",
+            to.db_flag,
+            clean(table)
+        ),
+        (Stop::Finished, None) => return,
+        (Stop::Limit(_) | Stop::Interrupted | Stop::Broken(_), _) => {
+            format!("go on: {}", crawled.command)
+        }
+    };
+    let _ = writeln!(to.text, "  db {}{size}   {next}", clean(&crawled.db));
+}
