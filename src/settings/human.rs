@@ -92,10 +92,18 @@ fn split_unit(text: &str) -> (&str, &str) {
 
 fn format_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
-    if millis.is_multiple_of(1000) {
-        format!("{}s", millis / 1000)
-    } else {
-        format!("{millis}ms")
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1_000, "s"),
+    ];
+    let whole = units
+        .iter()
+        .find(|(unit, _)| millis > 0 && millis.is_multiple_of(*unit));
+    match whole {
+        Some((unit, name)) => format!("{}{name}", millis / unit),
+        None => format!("{millis}ms"),
     }
 }
 
@@ -233,6 +241,19 @@ mod tests {
         check("1y", None);
         check("", None);
         check("1e999", None);
+    }
+
+    #[test]
+    fn durations_are_written_as_they_are_read() {
+        let check = |text: &str| {
+            assert_eq!(format_duration(parse_duration(text).unwrap()), text);
+        };
+        check("0ms");
+        check("250ms");
+        check("90s");
+        check("10m");
+        check("6h");
+        check("7d");
     }
 
     #[test]

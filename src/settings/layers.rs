@@ -312,7 +312,7 @@ mod tests {
         check("hosts", r#"["*"]"#, r#"["*"]"#);
         check("max_errors", "1%", "\"1%\"");
         check("max_errors", "5", "5");
-        check("delay", "0", "\"0s\"");
+        check("delay", "0", "\"0ms\"");
         check("delay", "250ms", "\"250ms\"");
         check("robots", "ignore", "\"ignore\"");
         check("cookies", "false", "false");
