@@ -1,8 +1,162 @@
-//! The commands: everything a terminal sees of the library.
+//! The commands: everything that a terminal sees of the library, one file each.
+//!
+//! Standard output is data only; progress, messages and logs go to standard error. A command ends
+//! with one of these codes:
+//!
+//! | code | means |
+//! |---|---|
+//! | 0 | done, and all is well |
+//! | 1 | done, but pages failed over the budget, or nothing was scraped |
+//! | 2 | wrong usage, settings or spider: nothing was fetched |
+//! | 3 | stopped at a limit with work left; the same command goes on |
+//! | 70 | something broke |
+//! | 130 | interrupted; the same command goes on |
 
+mod cargo;
+mod completions;
+mod config;
+mod crawl;
+mod database;
+mod demo;
+mod failure;
+mod flags;
+mod format;
+mod interrupt;
+mod logs;
+mod new;
+mod output;
+mod project;
+mod spiders;
+mod table;
+
+use std::ffi::OsString;
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Environment variables with our prefix that are no settings.
+const OTHER_VARIABLES: [&str; 4] = [
+    "NEPHILA_BACKTRACE",
+    "NEPHILA_DB",
+    "NEPHILA_LOG",
+    cargo::INSIDE,
+];
+
+const EXAMPLES: &str = "\
+Examples:
+  nephila demo                                     a first crawl, offline
+  nephila new shop                                 a project of your own
+  nephila crawl books                              run a spider; again: resume, or start anew
+  nephila crawl https://docs.example/ --limit 500  follow the links of any site
+  nephila query \"select * from books limit 5\"      SQL over the results
+  nephila explain https://docs.example/private     why a URL was not crawled";
+
+/// An async web scraper: spiders in, SQL out, nothing lost.
+#[derive(Debug, Parser)]
+#[command(name = "nephila", version, after_help = EXAMPLES, max_term_width = 100)]
+struct CommandLine {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// The database: a file, or sqlite:FILE [default: crawl.db]
+    #[arg(long, value_name = "DB", global = true, help_heading = "Storage")]
+    db: Option<String>,
+    /// How logs are written to standard error; NEPHILA_LOG says which
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t,
+        global = true,
+        help_heading = "Logging"
+    )]
+    log_format: logs::LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    New(new::New),
+    Crawl(Box<crawl::Crawl>),
+    Config(Box<config::Config>),
+    Completions(completions::Completions),
+}
+
+impl Command {
+    /// Whether what it does depends on the spiders in the program.
+    fn needs_spiders(&self) -> bool {
+        match self {
+            Self::Crawl(crawl) => !crawl.is_url(),
+            Self::Config(_) => true,
+            _ => false,
+        }
+    }
+}
 
 /// Runs the command line of this program.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let line = match CommandLine::try_parse_from(&arguments) {
+        Ok(line) => line,
+        Err(error) => return usage(&error),
+    };
+    match run(line, &arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => ExitCode::from(failure.report()),
+    }
+}
+
+/// Help is no error; a closed pipe is none either.
+fn usage(error: &clap::Error) -> ExitCode {
+    let code = if error.use_stderr() { 2 } else { 0 };
+    let _ = error.print();
+    ExitCode::from(code)
+}
+
+fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
+    let CommandLine { common, command } = line;
+    if command.needs_spiders()
+        && let Some(code) = cargo::run_project(arguments.get(1..).unwrap_or_default())?
+    {
+        return Ok(code);
+    }
+    let screen = output::screen();
+    logs::start(common.log_format, &screen)?;
+    let db = common.db.as_deref();
+    match command {
+        Command::Demo(demo) => block_on(demo.run(db, &screen)),
+        Command::New(new) => new.run(),
+        Command::Crawl(crawl) => block_on(crawl.run(db, &screen)),
+        Command::Config(config) => config.run(),
+        Command::Completions(completions) => completions.run(),
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::broken(format!("can't start the runtime: {error}")))?;
+    let outcome = runtime.block_on(command);
+    // Whatever still runs has nothing to lose: what counts is committed.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_fit_together() {
+        super::CommandLine::command().debug_assert();
+    }
 }

@@ -1,0 +1,183 @@
+//! `nephila crawl SPIDER|URL`.
+
+use std::sync::Arc;
+
+use super::database::Database;
+use super::failure::Failure;
+use super::flags::{ArgFlags, SettingFlags};
+use super::interrupt::Interrupts;
+use super::project::Project;
+use super::{output, spiders};
+use crate::engine::{Event, Report};
+use crate::settings::Settings;
+use crate::spider::{Args, Spider};
+use crate::store::Resumed;
+use crate::ui::{Crawled, Mode, Progress, Screen, clean, count, plural, verdict};
+
+const EXAMPLES: &str = "\
+Examples:
+  nephila crawl books                        again: go on if it was stopped, else anew
+  nephila crawl books -a site=https://books.toscrape.com/ --limit 50
+  nephila crawl https://docs.example/ --depth 3 --rate 5/s
+  nephila crawl quotes -a pages=3";
+
+/// Run a spider, or follow the links of a site
+///
+/// A crawl that was stopped goes on where it was; results go into the database as they come.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Crawl {
+    /// The spider's name, or a URL whose links are followed
+    #[arg(value_name = "SPIDER|URL")]
+    target: String,
+    #[command(flatten)]
+    args: ArgFlags,
+    #[command(flatten)]
+    flags: SettingFlags,
+    /// Start anew instead of going on; items that are stored stay
+    #[arg(long, help_heading = "Input")]
+    fresh: bool,
+    /// How progress is shown: auto is bar on a terminal, else line
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    progress: ProgressMode,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ProgressMode {
+    /// bar on a terminal, else line
+    #[default]
+    Auto,
+    /// A few lines at the bottom of the terminal
+    Bar,
+    /// A line every ten seconds
+    Line,
+    /// A JSON object every second
+    Json,
+    /// Nothing
+    None,
+}
+
+impl ProgressMode {
+    fn mode(self) -> Mode {
+        let terminal = output::style().terminal;
+        match self {
+            Self::Auto | Self::Bar if terminal => Mode::Bar,
+            Self::Auto | Self::Bar | Self::Line => Mode::Line,
+            Self::Json => Mode::Json,
+            Self::None => Mode::None,
+        }
+    }
+}
+
+impl Crawl {
+    /// Whether a site is to be crawled, and no spider of a project.
+    pub(super) fn is_url(&self) -> bool {
+        self.target.contains("://")
+    }
+
+    pub(super) async fn run(self, db: Option<&str>, screen: &Screen) -> Result<u8, Failure> {
+        let mut args = self.args.args()?;
+        let name = if self.is_url() {
+            args.insert("start".to_owned(), self.target.clone());
+            spiders::GENERIC
+        } else {
+            &self.target
+        };
+        let spider = spiders::make(name, &args)?;
+        let project = Project::find()?;
+        let own = Some((spider.name(), spider.settings()));
+        let (settings, _) = project.settings(own, &self.flags.layer()?)?;
+        let database = Database::find(db, &project);
+        let order = Order {
+            command: self.command(&database),
+            spider,
+            args,
+            settings,
+            database,
+            fresh: self.fresh,
+            mode: self.progress.mode(),
+        };
+        let report = order.run(screen).await?;
+        Ok(report.exit_code())
+    }
+
+    /// The command that goes on with this crawl.
+    fn command(&self, database: &Database) -> String {
+        let mut command = format!("nephila crawl {}", self.target);
+        for (name, value) in self.args.args().unwrap_or_default() {
+            command.extend([" -a ", &name, "=", &value]);
+        }
+        command + &database.flag
+    }
+}
+
+/// A crawl that is going to be run and shown.
+pub(super) struct Order {
+    pub(super) command: String,
+    pub(super) spider: Arc<dyn Spider>,
+    pub(super) args: Args,
+    pub(super) settings: Settings,
+    pub(super) database: Database,
+    pub(super) fresh: bool,
+    pub(super) mode: Mode,
+}
+
+impl Order {
+    /// Runs it; the verdict stands on standard error.
+    pub(super) async fn run(&self, screen: &Screen) -> Result<Report, Failure> {
+        let style = output::style();
+        let progress = Progress::start(self.mode, screen.clone(), style);
+        let args = serde_json::to_string(&self.args).unwrap_or_default();
+        let crawl = crate::engine::Crawl::of(Arc::clone(&self.spider))
+            .args(args)
+            .db(&self.database.url)
+            .settings(self.settings.clone())
+            .fresh(self.fresh)
+            .on_event(progress.hook())
+            .on_event(resumed(screen.clone()));
+        let interrupts = Interrupts::listen(crawl.stop_handle(), screen.clone())?;
+        let outcome = crawl.run().await;
+        drop(interrupts);
+        progress.end();
+        let report = outcome?;
+        if self.mode == Mode::Json {
+            let mut object = serde_json::to_value(&report).unwrap_or_default();
+            object["exit"] = report.exit_code().into();
+            output::say(&object.to_string());
+        } else {
+            let crawled = Crawled {
+                command: self.command.clone(),
+                db: self.database.shown.clone(),
+                db_bytes: self.database.bytes(),
+                db_flag: self.database.flag.clone(),
+            };
+            output::say(verdict(&report, &crawled, style).trim_end());
+        }
+        Ok(report)
+    }
+}
+
+/// Says that an interrupted crawl goes on.
+fn resumed(screen: Screen) -> impl FnMut(&Event) + Send + 'static {
+    move |event| {
+        if let Event::Started {
+            spider,
+            resumed: Some(resumed),
+            ..
+        } = event
+        {
+            screen.say(&going_on(spider, *resumed));
+        }
+    }
+}
+
+fn going_on(spider: &str, resumed: Resumed) -> String {
+    format!(
+        "going on with {}: {} done, {} queued (stopped {}; --fresh starts anew)",
+        clean(spider),
+        plural(resumed.pages, "page"),
+        count(resumed.queued),
+        resumed.since.strftime("%Y-%m-%d %H:%M UTC")
+    )
+}

@@ -1,0 +1,110 @@
+//! Which database a command works on.
+
+use std::path::{Path, PathBuf};
+
+use super::output;
+use super::project::Project;
+
+/// Where no one says otherwise.
+const DEFAULT: &str = "crawl.db";
+
+/// A database as commands name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Database {
+    /// For the store.
+    pub(super) url: String,
+    /// For people: without secrets.
+    pub(super) shown: String,
+    /// What to add to a suggested command so that it finds the database.
+    pub(super) flag: String,
+    path: Option<PathBuf>,
+}
+
+impl Database {
+    /// By flag, `NEPHILA_DB`, `DATABASE_URL`, `nephila.toml`, the user's file, or `crawl.db` beside
+    /// `nephila.toml`.
+    pub(super) fn find(flag: Option<&str>, project: &Project) -> Self {
+        let set = |name| output::variable(name).filter(|value| !value.is_empty());
+        if let Some(flag) = flag {
+            let database = Self::parse(flag, Path::new(""));
+            let flag = format!(" --db {}", database.shown);
+            return Self { flag, ..database };
+        }
+        if let Some(named) = set("NEPHILA_DB").or_else(|| set("DATABASE_URL")) {
+            return Self::parse(&named, Path::new(""));
+        }
+        if let Some(named) = project.file.as_ref().and_then(|file| file.db.as_ref()) {
+            return Self::parse(named, &project.folder);
+        }
+        match project.user.as_ref().and_then(|file| file.db.as_ref()) {
+            Some(named) => Self::parse(named, Path::new("")),
+            None => Self::parse(DEFAULT, &project.folder),
+        }
+    }
+
+    fn parse(named: &str, folder: &Path) -> Self {
+        if let Some((scheme, rest)) = named.split_once("://")
+            && scheme != "sqlite"
+        {
+            // What stands before an @ may be a password.
+            let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+            let host = host.split('?').next().unwrap_or_default();
+            return Self {
+                url: named.to_owned(),
+                shown: format!("{scheme}://{host}"),
+                flag: String::new(),
+                path: None,
+            };
+        }
+        let path = named.strip_prefix("sqlite:").unwrap_or(named);
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path == ":memory:" {
+            return Self {
+                url: "sqlite::memory:".to_owned(),
+                shown: ":memory:".to_owned(),
+                flag: String::new(),
+                path: None,
+            };
+        }
+        let path = folder.join(path);
+        Self {
+            url: format!("sqlite:{}", path.display()),
+            shown: path.display().to_string(),
+            flag: String::new(),
+            path: Some(path),
+        }
+    }
+
+    /// Its size on disk, what waits in its log included.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        let path = self.path.as_ref()?;
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        let mut log = path.clone().into_os_string();
+        log.push("-wal");
+        Some(size(path) + size(Path::new(&log)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let check = |named: &str, url: &str, shown: &str| {
+            let database = Database::parse(named, Path::new(""));
+            assert_eq!((&*database.url, &*database.shown), (url, shown));
+        };
+        check("crawl.db", "sqlite:crawl.db", "crawl.db");
+        check("sqlite:a b.db", "sqlite:a b.db", "a b.db");
+        check("sqlite:///x/y.db", "sqlite:/x/y.db", "/x/y.db");
+        check("sqlite::memory:", "sqlite::memory:", ":memory:");
+        check(
+            "postgres://ann:secret@db.example/x?password=y",
+            "postgres://ann:secret@db.example/x?password=y",
+            "postgres://db.example/x",
+        );
+        let above = Database::parse("crawl.db", Path::new("/shop"));
+        assert_eq!(above.url, "sqlite:/shop/crawl.db");
+    }
+}

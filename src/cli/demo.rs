@@ -1,0 +1,113 @@
+//! `nephila demo`.
+
+use super::crawl::Order;
+use super::database::Database;
+use super::failure::Failure;
+use super::interrupt::Signals;
+use super::project::Project;
+use super::{output, spiders};
+use crate::settings::Layer;
+use crate::site::Site;
+use crate::spider::Args;
+use crate::ui::{Mode, Screen};
+
+/// The port that the example spiders look at.
+const PORT: u16 = 7788;
+/// The spider that reads the shop.
+const SPIDER: &str = "books";
+/// Where the result is.
+const FILE: &str = "demo.db";
+
+/// Start the bundled shop on 127.0.0.1, crawl it, and show the result; offline
+#[derive(Debug, clap::Args)]
+pub(super) struct Demo {
+    /// Only serve the shop, until Ctrl-C
+    #[arg(long)]
+    serve: bool,
+    /// The shop's port [default: 7788, or a free one if that is taken]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+}
+
+impl Demo {
+    pub(super) async fn run(self, db: Option<&str>, screen: &Screen) -> Result<u8, Failure> {
+        // Before the shop: what asks it to close again must not find it deaf.
+        let mut signals = Signals::new()?;
+        let site = self.open().await?;
+        output::say(&format!("demo shop on {}   (offline, bundled)", site.url()));
+        if self.serve {
+            output::say("list of everything: /zoo      ^C closes the shop");
+            signals.next().await;
+            site.stop().await;
+            return Ok(0);
+        }
+        let code = crawl(&site, db, screen).await;
+        site.stop().await;
+        code
+    }
+
+    async fn open(&self) -> Result<Site, Failure> {
+        let port = self.port.unwrap_or(PORT);
+        let taken = match Site::start(&format!("127.0.0.1:{port}")).await {
+            Ok(site) => return Ok(site),
+            Err(error) => error,
+        };
+        if self.port.is_some() || self.serve {
+            return Err(
+                Failure::usage(format!("can't serve on port {port}: {taken}"))
+                    .more("if another demo shop runs there, it serves already; or:  --port 0"),
+            );
+        }
+        Ok(Site::start("127.0.0.1:0").await?)
+    }
+}
+
+async fn crawl(site: &Site, db: Option<&str>, screen: &Screen) -> Result<u8, Failure> {
+    let args = Args::from([("site".to_owned(), site.url().to_string())]);
+    let spider = spiders::make(SPIDER, &args)?;
+    let project = Project::find()?;
+    let own = Some((spider.name(), spider.settings()));
+    let (settings, _) = project.settings(own, &Layer::default())?;
+    let database = Database::find(Some(db.unwrap_or(FILE)), &project);
+    let terminal = output::style().terminal;
+    let order = Order {
+        command: "nephila demo".to_owned(),
+        spider,
+        args,
+        settings,
+        database,
+        fresh: true,
+        mode: if terminal { Mode::Bar } else { Mode::Line },
+    };
+    let report = order.run(screen).await?;
+    if report.exit_code() != 0 {
+        return Ok(report.exit_code());
+    }
+    next(&order.database);
+    Ok(0)
+}
+
+fn next(database: &Database) {
+    let flag = &database.flag;
+    output::say("\nnext:");
+    for (command, why) in [
+        (
+            format!("nephila query{flag} \"select * from books limit 5\""),
+            "any SQL",
+        ),
+        (
+            format!("nephila explain{flag} http://127.0.0.1:7788/private/"),
+            "why not that one",
+        ),
+        (
+            "nephila new shop && cd shop".to_owned(),
+            "a project of your own",
+        ),
+        (
+            "nephila demo --serve".to_owned(),
+            "keep the shop open to try spiders on",
+        ),
+    ] {
+        output::say(&format!("     {command:<62} {why}"));
+    }
+}

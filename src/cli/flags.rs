@@ -1,0 +1,149 @@
+//! Flags that are settings.
+
+use super::failure::Failure;
+use crate::settings::{Layer, Origin, parse_rate};
+use crate::spider::Args;
+
+/// What may be said of a crawl's settings on the command line.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct SettingFlags {
+    /// Any setting; "default" takes back what was said elsewhere (see: nephila config)
+    #[arg(
+        short = 's',
+        long = "set",
+        value_name = "KEY=VALUE",
+        help_heading = "Settings"
+    )]
+    set: Vec<String>,
+    /// Requests in flight, all hosts together
+    #[arg(
+        short = 'j',
+        long,
+        value_name = "N",
+        help_heading = "Speed and politeness"
+    )]
+    concurrency: Option<String>,
+    /// Requests per host and time: 5/s, 30/m, 1000/h
+    #[arg(long, value_name = "RATE", help_heading = "Speed and politeness")]
+    rate: Option<String>,
+    /// Stop after this many pages; the same command goes on
+    #[arg(long, value_name = "PAGES", help_heading = "Scope")]
+    limit: Option<String>,
+    /// Follow links no further than this from a start URL
+    #[arg(long, value_name = "LINKS", help_heading = "Scope")]
+    depth: Option<String>,
+    /// Stop after this time: 30s, 10m, 6h; the same command goes on
+    #[arg(long, value_name = "DURATION", help_heading = "Scope")]
+    time: Option<String>,
+    /// Failed pages that are all right: a number, or a share like 1%
+    #[arg(long, value_name = "N|%", help_heading = "Verdict")]
+    max_errors: Option<String>,
+    /// A crawl without items is all right
+    #[arg(long, help_heading = "Verdict")]
+    allow_empty: bool,
+}
+
+impl SettingFlags {
+    /// The settings they mean; special flags win over `-s`.
+    pub(super) fn layer(&self) -> Result<Layer, Failure> {
+        let mut texts = Vec::new();
+        for pair in &self.set {
+            let (name, value) = split("-s", pair)?;
+            texts.push((name, value.to_owned(), format!("-s {pair}")));
+        }
+        let delay = self.rate.as_deref().map(delay_of).transpose()?;
+        let flags = [
+            ("concurrency", "-j", &self.concurrency),
+            ("max_pages", "--limit", &self.limit),
+            ("max_depth", "--depth", &self.depth),
+            ("max_time", "--time", &self.time),
+            ("max_errors", "--max-errors", &self.max_errors),
+        ];
+        for (name, flag, value) in flags {
+            if let Some(value) = value {
+                texts.push((name, value.clone(), format!("{flag} {value}")));
+            }
+        }
+        if let (Some(delay), Some(rate)) = (delay, &self.rate) {
+            texts.push(("delay", delay, format!("--rate {rate}")));
+        }
+        if self.allow_empty {
+            texts.push(("allow_empty", "true".to_owned(), "--allow-empty".to_owned()));
+        }
+        let texts = texts
+            .iter()
+            .map(|(name, value, flag)| (*name, value.as_str(), Origin::Flag(flag.clone())));
+        Ok(Layer::from_texts(texts)?)
+    }
+}
+
+fn delay_of(rate: &str) -> Result<String, Failure> {
+    let delay = parse_rate(rate).map_err(|error| Failure::usage(format!("--rate: {error}")))?;
+    Ok(format!("{}s", delay.as_secs_f64()))
+}
+
+/// Arguments of a spider.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct ArgFlags {
+    /// An argument of the spider; another set of arguments is another crawl
+    #[arg(
+        short = 'a',
+        long = "arg",
+        value_name = "NAME=VALUE",
+        help_heading = "Input"
+    )]
+    args: Vec<String>,
+}
+
+impl ArgFlags {
+    /// By name; the last of a name counts.
+    pub(super) fn args(&self) -> Result<Args, Failure> {
+        let pairs = self.args.iter().map(|pair| {
+            let (name, value) = split("-a", pair)?;
+            Ok((name.to_owned(), value.to_owned()))
+        });
+        pairs.collect()
+    }
+}
+
+fn split<'a>(flag: &str, pair: &'a str) -> Result<(&'a str, &'a str), Failure> {
+    let (name, value) = pair
+        .split_once('=')
+        .ok_or_else(|| Failure::usage(format!("`{flag} {pair}`: write {flag} NAME=VALUE")))?;
+    Ok((name.trim(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    #[test]
+    fn flags_are_settings() {
+        let flags = SettingFlags {
+            set: vec!["user_agent=a=b".to_owned(), "concurrency=3".to_owned()],
+            concurrency: Some("4".to_owned()),
+            rate: Some("5/s".to_owned()),
+            allow_empty: true,
+            ..SettingFlags::default()
+        };
+        let (settings, origins) = Settings::from_layers([&flags.layer().unwrap()]).unwrap();
+        assert_eq!(settings.user_agent, "a=b");
+        assert_eq!(settings.concurrency, 4);
+        assert_eq!(settings.delay.map(|delay| delay.as_millis()), Some(200));
+        assert!(settings.allow_empty);
+        let from = |name| origins.of(name).origin;
+        assert_eq!(from("concurrency"), Origin::Flag("-j 4".to_owned()));
+        assert_eq!(from("delay"), Origin::Flag("--rate 5/s".to_owned()));
+    }
+
+    #[test]
+    fn arguments() {
+        let args = |pairs: &[&str]| {
+            let args = pairs.iter().map(|&pair| pair.to_owned()).collect();
+            ArgFlags { args }.args()
+        };
+        assert_eq!(args(&["a=1", "b=x=y", "a=2"]).unwrap().len(), 2);
+        assert!(args(&["a"]).is_err());
+    }
+}

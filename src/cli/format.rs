@@ -1,0 +1,63 @@
+//! Data on standard output, in the format that was asked for.
+
+use std::io::Write;
+
+use super::output;
+use super::table::{Markdown, Table};
+use crate::export::{Csv, Export, JsonArray, JsonLines};
+
+/// Formats of data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// A table for people
+    Table,
+    /// One JSON array
+    Json,
+    /// JSON Lines: an object per line
+    Jsonl,
+    /// CSV with a header
+    Csv,
+    /// A table in Markdown
+    Md,
+}
+
+impl Format {
+    /// What was asked for; else a table on a terminal, JSON Lines in a pipe.
+    pub(super) fn or_default(format: Option<Self>) -> Self {
+        format.unwrap_or_else(|| {
+            if output::stdout_is_terminal() {
+                Self::Table
+            } else {
+                Self::Jsonl
+            }
+        })
+    }
+
+    /// Writes rows in this format. On a terminal nothing passes that could command it.
+    pub(super) fn export<'a>(self, to: impl Write + 'a) -> Box<dyn Export + 'a> {
+        match self {
+            Self::Table => Box::new(Table::new(to, output::stdout_style())),
+            Self::Json => Box::new(JsonArray::new(to)),
+            Self::Jsonl => Box::new(JsonLines::new(to)),
+            Self::Csv if output::stdout_is_terminal() => {
+                Box::new(super::table::Cleaned(Csv::new(to)))
+            }
+            Self::Csv => Box::new(Csv::new(to)),
+            Self::Md => Box::new(Markdown::new(to)),
+        }
+    }
+}
+
+/// The flag of commands that print data.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct FormatFlag {
+    /// How to print it [default: table on a terminal, jsonl in a pipe]
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Output")]
+    format: Option<Format>,
+}
+
+impl FormatFlag {
+    pub(super) fn get(self) -> Format {
+        Format::or_default(self.format)
+    }
+}

@@ -1,0 +1,79 @@
+//! Ctrl-C and SIGTERM: once, finish what is in flight; twice, stop at once.
+
+use tokio::task::JoinHandle;
+
+use super::failure::Failure;
+use crate::engine::StopHandle;
+use crate::ui::Screen;
+
+/// Listens for signals until it is dropped.
+#[derive(Debug)]
+pub(super) struct Interrupts(JoinHandle<()>);
+
+impl Interrupts {
+    /// Begins to listen, and to pass on to `stop`.
+    pub(super) fn listen(stop: StopHandle, screen: Screen) -> Result<Self, Failure> {
+        let mut signals = Signals::new()?;
+        let listen = async move {
+            signals.next().await;
+            screen.say("finishing what is in flight; again to stop now");
+            stop.stop();
+            signals.next().await;
+            screen.say("stopping now; the same command goes on later");
+            stop.abort();
+            signals.next().await;
+            // The crawl does not end by itself: what is stored is whole at any moment.
+            std::process::exit(130);
+        };
+        Ok(Self(tokio::spawn(listen)))
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The signals that ask a program to end.
+pub(super) struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    pub(super) fn new() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    #[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
+    pub(super) fn new() -> Result<Self, Failure> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Nothing to wait for: no signal will come.
+            std::future::pending::<()>().await;
+        }
+    }
+}
