@@ -22,6 +22,7 @@ const OTHERS: &str = "(others)";
 
 /// What the writer may believe once the transaction is committed.
 struct Learnt {
+    seq: i64,
     receipt: Receipt,
     fresh: Fresh,
     refused: Vec<(String, String)>,
@@ -35,6 +36,7 @@ pub(super) async fn commit(inner: Arc<Inner>, batch: Arc<Batch>) -> Result<Recei
     writer.begin().await?;
     let written = write(&mut writer, &active, &batch).await;
     let learnt = writer.finish(written).await?;
+    writer.seq = learnt.seq;
     for (host, fingerprint) in learnt.fresh.known {
         writer.recent.remember(host, fingerprint);
     }
@@ -48,17 +50,18 @@ pub(super) async fn commit(inner: Arc<Inner>, batch: Arc<Batch>) -> Result<Recei
 async fn write(writer: &mut Writer, active: &Active, batch: &Batch) -> Result<Learnt, Failure> {
     let now = clock::now();
     let size = batch.pages.len();
-    let pages = tickets::redeem(writer.connection(), &batch.pages).await?;
-    let mut seq = writer.seq;
-    let links = Links::gather(&pages, &batch.seeds, &writer.recent, &mut seq);
-    // Kept if the transaction fails, too: a number that was given is never given again.
-    writer.seq = seq;
+    let pages = tickets::present(writer.connection(), &batch.pages).await?;
+    let links = Links::gather(&pages, &batch.seeds, &writer.recent);
     let refused = fold_refused(writer, &pages);
-    let items = items::write(writer, active, &pages, now).await?;
+    let rows = items::gather(writer, &pages);
+    let mut seq = writer.seq;
     let db = writer.connection();
     let verdicts = pages::write(db, active, &pages, now.as_millisecond()).await?;
-    let fresh = links.write(db, active.crawl, active.told()).await?;
-    pages::hosts(db, active, &batch.hosts).await?;
+    let items = items::write(db, active, rows, now).await?;
+    let fresh = links
+        .write(db, active.crawl, active.told(), &mut seq)
+        .await?;
+    pages::hosts(db, &batch.hosts).await?;
     cookies(db, active, &batch.cookies).await?;
     write_refused(db, active, &refused).await?;
     if batch.seeded {
@@ -66,6 +69,7 @@ async fn write(writer: &mut Writer, active: &Active, batch: &Batch) -> Result<Le
     }
     count(db, active, &verdicts, &fresh, &items, seq).await?;
     Ok(Learnt {
+        seq,
         receipt: receipt(size, &pages, &items, &fresh),
         fresh,
         refused: refused.into_keys().collect(),
@@ -158,9 +162,10 @@ async fn cookies(
 
 static REFUSED: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
-        "INSERT INTO refused (crawl, reason, subject, count, sample) VALUES",
-        "(?,?,?,?,?)",
-        "ON CONFLICT (crawl, reason, subject) DO UPDATE SET count = count + excluded.count",
+        "INSERT INTO refused (crawl, reason, subject, count, sample) SELECT ?, * FROM (VALUES",
+        "(?,?,?,?)",
+        ") WHERE column1 NOT NULL
+         ON CONFLICT (crawl, reason, subject) DO UPDATE SET count = count + excluded.count",
     )
 });
 
@@ -176,7 +181,10 @@ fn fold_refused(
         subject,
         count,
         sample,
-    } in pages.iter().flat_map(|p| &p.page.refused)
+    } in pages
+        .iter()
+        .filter(|p| p.ends())
+        .flat_map(|p| &p.page.refused)
     {
         let mut key = ((*reason).to_owned(), subject.clone());
         if !writer.refused.contains(&key) && !folded.contains_key(&key) {
@@ -198,10 +206,10 @@ async fn write_refused(
     refused: &HashMap<(String, String), (i64, String)>,
 ) -> Result<(), Failure> {
     let rows = refused.iter().collect::<Vec<_>>();
-    for (piece, mut statement) in REFUSED.over(&rows) {
+    for (piece, statement) in REFUSED.over(&rows) {
+        let mut statement = statement.bind(active.crawl);
         for ((reason, subject), (count, sample)) in piece {
             statement = statement
-                .bind(active.crawl)
                 .bind(&**reason)
                 .bind(&**subject)
                 .bind(*count)

@@ -63,7 +63,18 @@ pub(super) async fn writer(place: &Place) -> Result<SqliteConnection, StoreError
         .run_direct(None, &mut connection, false)
         .await
         .map_err(|error| migration(error, &name))?;
+    steady(&mut connection)
+        .await
+        .map_err(|error| Failure::from(error).at(&name))?;
     Ok(connection)
+}
+
+/// Tells the planner what to believe.
+pub(super) async fn steady(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(include_str!("statistics.sql"))
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Opens a connection that can only read and waits for no writer.

@@ -5,15 +5,14 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::SqliteConnection;
 
+use super::Active;
 use super::error::Failure;
-use super::many::Statement;
+use super::many::{self, Statement};
 use super::table::{self, Table};
 use super::tickets::Written;
 use super::writer::Writer;
-use super::{Active, cell};
 use crate::item::Value;
 use crate::store::content;
 
@@ -28,89 +27,45 @@ pub(super) struct Counts {
 /// Counts by the page's place in the batch.
 pub(super) type ByPage = HashMap<usize, Counts>;
 
-/// A row on its way.
+/// An item of the batch.
 struct Row<'batch> {
-    /// The page's place in the batch, and its number.
+    /// Its page's place in the batch, and its number.
     at: usize,
     page: i64,
-    url: Arc<str>,
     values: &'batch [Value],
     hash: i64,
 }
 
-/// The rows of one table. The answer to a statement tells rows apart by page and by what was there
-/// before, so each key comes first once, and what came after is known without asking.
-struct Rows<'batch> {
+/// The items of one table.
+pub(super) struct Rows<'batch> {
     table: Arc<Table>,
-    /// The first of each key; all, if there is no key.
-    first: Vec<Row<'batch>>,
-    /// The last of a key that came again with another content.
-    last: HashMap<Vec<u8>, Row<'batch>>,
-    /// The hash under which a key was last met.
-    met: HashMap<Vec<u8>, i64>,
+    /// What is written: of each key the last, all if there is no key.
+    last: Vec<Row<'batch>>,
+    /// The first of each row in `last`: its page's place and its hash.
+    first: Vec<(usize, i64)>,
+    /// Where in `last` a key is.
+    places: HashMap<Vec<u8>, usize>,
+    /// What is known without asking the database: rows that came again in the batch, and all rows
+    /// without a key.
+    counts: ByPage,
 }
 
-/// Writes the items of all pages.
-pub(super) async fn write(
-    writer: &mut Writer,
-    active: &Active,
-    pages: &[Written<'_>],
-    now: Timestamp,
-) -> Result<ByPage, Failure> {
-    let mut counts = ByPage::new();
-    let tables = gather(writer, pages, &mut counts);
-    let stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let db = writer.connection();
-    for rows in tables {
-        let table = &*rows.table;
-        if table.is_keyed() {
-            let last_id: i64 = sqlx::query_scalar(AssertSqlSafe(table.last_id.clone()))
-                .fetch_one(&mut *db)
-                .await?;
-            let answers = send(db, active, table, &rows.first, &stamp).await?;
-            count(&answers, last_id, &rows.first, &mut counts)?;
-            let last = rows.last.into_values().collect::<Vec<_>>();
-            send(db, active, table, &last, &stamp).await?;
-        } else {
-            send(db, active, table, &rows.first, &stamp).await?;
-        }
-    }
-    Ok(counts)
-}
-
-/// Takes the records out of the pages, by table.
-fn gather<'batch>(
-    writer: &Writer,
-    pages: &[Written<'batch>],
-    counts: &mut ByPage,
-) -> Vec<Rows<'batch>> {
+/// Takes the items out of the pages that end, by table.
+pub(super) fn gather<'batch>(writer: &Writer, pages: &[Written<'batch>]) -> Vec<Rows<'batch>> {
     let mut tables = Vec::<Rows<'_>>::new();
-    for written in pages
-        .iter()
-        .filter(|written| !written.page.records.is_empty())
-    {
-        let url: Arc<str> = format!("{}{}", written.row.origin, written.row.path).into();
-        let counts = counts.entry(written.at).or_default();
+    for written in pages.iter().filter(|written| written.ends()) {
         for record in &written.page.records {
-            let Some(table) = table::find(writer, record) else {
+            let Some(table) = table::find_ready(writer, record) else {
                 continue;
             };
             let place = tables
                 .iter()
-                .position(|rows| Arc::ptr_eq(&rows.table, &table));
-            let place = place.unwrap_or_else(|| {
-                tables.push(Rows::new(table));
-                tables.len() - 1
-            });
-            let values = record.values();
-            let row = Row {
-                at: written.at,
-                page: written.page.key.seq,
-                url: url.clone(),
-                hash: tables[place].table.content.hash(values),
-                values,
-            };
-            tables[place].add(row, counts);
+                .position(|rows| Arc::ptr_eq(&rows.table, &table))
+                .unwrap_or_else(|| {
+                    tables.push(Rows::new(table));
+                    tables.len() - 1
+                });
+            tables[place].add(written, record.values());
         }
     }
     tables
@@ -120,85 +75,120 @@ impl<'batch> Rows<'batch> {
     fn new(table: Arc<Table>) -> Self {
         Self {
             table,
+            last: Vec::new(),
             first: Vec::new(),
-            last: HashMap::new(),
-            met: HashMap::new(),
+            places: HashMap::new(),
+            counts: ByPage::new(),
         }
     }
 
-    fn add(&mut self, row: Row<'batch>, counts: &mut Counts) {
-        if !self.table.is_keyed() {
-            counts.new += 1;
-            self.first.push(row);
+    fn add(&mut self, written: &Written<'batch>, values: &'batch [Value]) {
+        let row = Row {
+            at: written.at,
+            page: written.page.key.seq,
+            values,
+            hash: self.table.content.hash(values),
+        };
+        if self.table.find.is_none() {
+            self.counts.entry(row.at).or_default().new += 1;
+            self.last.push(row);
             return;
         }
-        let key = content::key(row.values, self.table.schema.key_positions());
-        match self.met.entry(key) {
+        match self
+            .places
+            .entry(content::key(values, self.table.schema.key_positions()))
+        {
             Entry::Vacant(entry) => {
-                entry.insert(row.hash);
-                self.first.push(row);
+                entry.insert(self.last.len());
+                self.first.push((row.at, row.hash));
+                self.last.push(row);
             }
-            Entry::Occupied(entry) if *entry.get() == row.hash => counts.same += 1,
-            Entry::Occupied(mut entry) => {
-                counts.changed += 1;
-                entry.insert(row.hash);
-                self.last.insert(entry.key().clone(), row);
+            Entry::Occupied(entry) => {
+                let before = &mut self.last[*entry.get()];
+                let counts = self.counts.entry(row.at).or_default();
+                if before.hash == row.hash {
+                    counts.same += 1;
+                } else {
+                    counts.changed += 1;
+                }
+                *before = row;
             }
         }
     }
 }
 
-fn count(
-    answers: &[SqliteRow],
-    last_id: i64,
-    rows: &[Row<'_>],
-    counts: &mut ByPage,
-) -> Result<(), Failure> {
-    let places = rows
-        .iter()
-        .map(|row| (row.page, row.at))
-        .collect::<HashMap<_, _>>();
-    for answer in answers {
-        let (id, page, is_changed): (i64, i64, bool) =
-            (cell(answer, 0)?, cell(answer, 1)?, cell(answer, 2)?);
-        let Some(counts) = places.get(&page).and_then(|at| counts.get_mut(at)) else {
-            continue;
-        };
-        if id > last_id {
-            counts.new += 1;
-        } else if is_changed {
-            counts.changed += 1;
-        } else {
-            counts.same += 1;
+/// Writes the items. Their pages must be written before: the rows tell their URLs.
+pub(super) async fn write(
+    db: &mut SqliteConnection,
+    active: &Active,
+    tables: Vec<Rows<'_>>,
+    now: Timestamp,
+) -> Result<ByPage, Failure> {
+    let stamp: Arc<str> = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+    let mut all = ByPage::new();
+    for mut rows in tables {
+        compare(db, &mut rows).await?;
+        insert(db, active, &rows, &stamp).await?;
+        for (at, counts) in rows.counts {
+            let sum = all.entry(at).or_default();
+            sum.new += counts.new;
+            sum.changed += counts.changed;
+            sum.same += counts.same;
+        }
+    }
+    Ok(all)
+}
+
+/// Counts the first row of each key by what is in the table.
+async fn compare(db: &mut SqliteConnection, rows: &mut Rows<'_>) -> Result<(), Failure> {
+    let Some(find) = &rows.table.find else {
+        return Ok(());
+    };
+    let mut is_same = vec![None; rows.last.len()];
+    let mut start = 0;
+    for (piece, mut statement) in find.over(&rows.last) {
+        for (row, (_, hash)) in piece.iter().zip(&rows.first[start..]) {
+            statement = statement.bind(*hash);
+            for &at in rows.table.schema.key_positions() {
+                statement = bind(statement, &row.values[at]);
+            }
+        }
+        for number in many::numbers(db, statement).await? {
+            is_same[start + number as usize / 2] = Some(number % 2 == 1);
+        }
+        start += piece.len();
+    }
+    for ((at, _), is_same) in rows.first.iter().zip(is_same) {
+        let counts = rows.counts.entry(*at).or_default();
+        match is_same {
+            None => counts.new += 1,
+            Some(false) => counts.changed += 1,
+            Some(true) => counts.same += 1,
         }
     }
     Ok(())
 }
 
-async fn send(
+async fn insert(
     db: &mut SqliteConnection,
     active: &Active,
-    table: &Table,
-    rows: &[Row<'_>],
-    stamp: &str,
-) -> Result<Vec<SqliteRow>, Failure> {
-    let mut answers = Vec::new();
-    for (piece, mut statement) in table.insert.over(rows) {
+    rows: &Rows<'_>,
+    stamp: &Arc<str>,
+) -> Result<(), Failure> {
+    for (piece, statement) in rows.table.insert.over(&rows.last) {
+        let mut statement = statement
+            .bind(active.run)
+            .bind(stamp.clone())
+            .bind(stamp.clone());
         for row in piece {
             for value in row.values {
                 statement = bind(statement, value);
             }
-            statement = statement
-                .bind(row.page)
-                .bind(active.run)
-                .bind(&*row.url)
-                .bind(stamp)
-                .bind(stamp)
-                .bind(row.hash);
+            statement = statement.bind(row.page).bind(row.hash);
         }
-        answers.extend(statement.fetch_all(&mut *db).await?);
+        statement.execute(&mut *db).await?;
     }
-    Ok(answers)
+    Ok(())
 }
 
 fn bind(statement: Statement, value: &Value) -> Statement {

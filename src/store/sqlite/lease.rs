@@ -4,13 +4,14 @@
 //! computed when the host is given back and lowered by those who queue requests for it. So neither
 //! a lease nor the question how long to rest looks at more hosts than it answers with.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 use super::error::Failure;
+use super::many::Many;
 use super::{Active, Inner, cell, moment, pages};
 use crate::request::HostKey;
 use crate::store::{Host, Rest, RobotsFile};
@@ -70,39 +71,60 @@ async fn take_due(
         if rows.is_empty() {
             break;
         }
+        let mut idle = Vec::new();
+        let mut held = Vec::new();
         for row in &rows {
             let host = read(row)?;
             let first_due: Option<i64> = cell(row, 8)?;
             if first_due.is_some_and(|due| due <= now) {
-                hold(db, active, host.key).await?;
+                held.push(host.key);
                 leased.push(host);
             } else {
-                free(db, host.key).await?;
+                idle.push(host.key);
             }
         }
+        hold(db, active, &held).await?;
+        free(db, &idle).await?;
     }
     Ok(leased)
 }
 
-async fn hold(db: &mut SqliteConnection, active: &Active, host: HostKey) -> Result<(), Failure> {
-    sqlx::query("UPDATE host SET run = ? WHERE id = ?")
-        .bind(active.run)
-        .bind(host.0)
-        .execute(db)
-        .await?;
+static HOLD: LazyLock<Many> =
+    LazyLock::new(|| Many::new("UPDATE host SET run = ? WHERE id IN (VALUES", "(?)", ")"));
+
+async fn hold(
+    db: &mut SqliteConnection,
+    active: &Active,
+    hosts: &[HostKey],
+) -> Result<(), Failure> {
+    for (piece, statement) in HOLD.over(hosts) {
+        let mut statement = statement.bind(active.run);
+        for host in piece {
+            statement = statement.bind(host.0);
+        }
+        statement.execute(&mut *db).await?;
+    }
     Ok(())
 }
 
-/// Makes nobody its holder and computes `lease_at` anew.
-async fn free(db: &mut SqliteConnection, host: HostKey) -> Result<(), Failure> {
-    sqlx::query(
+/// Nobody holds the hosts any more; when they may be leased again is computed anew.
+static FREE: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
         "UPDATE host SET run = NULL, lease_at =
            (SELECT max(next_at, q.due) FROM queue q WHERE q.host = host.id ORDER BY q.due LIMIT 1)
-         WHERE id = ?",
+         WHERE id IN (VALUES",
+        "(?)",
+        ")",
     )
-    .bind(host.0)
-    .execute(db)
-    .await?;
+});
+
+async fn free(db: &mut SqliteConnection, hosts: &[HostKey]) -> Result<(), Failure> {
+    for (piece, mut statement) in FREE.over(hosts) {
+        for host in piece {
+            statement = statement.bind(host.0);
+        }
+        statement.execute(&mut *db).await?;
+    }
     Ok(())
 }
 
@@ -128,26 +150,20 @@ fn read(row: &SqliteRow) -> Result<Host, Failure> {
 
 /// Gives hosts back.
 pub(super) async fn release(inner: Arc<Inner>, hosts: Vec<Host>) -> Result<(), Failure> {
-    let active = inner.active()?;
+    inner.active()?;
     if hosts.is_empty() {
         return Ok(());
     }
     let mut writer = inner.writer.lock().await;
     writer.begin().await?;
-    let released = give_back(writer.connection(), &active, &hosts).await;
+    let released = give_back(writer.connection(), &hosts).await;
     writer.finish(released).await
 }
 
-async fn give_back(
-    db: &mut SqliteConnection,
-    active: &Active,
-    hosts: &[Host],
-) -> Result<(), Failure> {
-    pages::hosts(db, active, hosts).await?;
-    for host in hosts {
-        free(db, host.key).await?;
-    }
-    Ok(())
+async fn give_back(db: &mut SqliteConnection, hosts: &[Host]) -> Result<(), Failure> {
+    pages::hosts(db, hosts).await?;
+    let keys = hosts.iter().map(|host| host.key).collect::<Vec<_>>();
+    free(db, &keys).await
 }
 
 /// What is left: exact, and independent of the size of the queue.
@@ -165,21 +181,21 @@ pub(super) async fn rest(inner: &Inner) -> Result<Rest, Failure> {
     })
 }
 
-const FREE: &str = "SELECT h.lease_at FROM host h
+const FIRST_FREE: &str = "SELECT h.lease_at FROM host h
 WHERE h.crawl = ? AND h.run IS NULL AND h.lease_at IS NOT NULL
   AND EXISTS (SELECT 1 FROM queue q WHERE q.host = h.id)
 ORDER BY h.lease_at LIMIT 1";
 
-const HELD: &str = "SELECT min((SELECT max(h.next_at, q.due) FROM queue q WHERE q.host = h.id
+const FIRST_HELD: &str = "SELECT min((SELECT max(h.next_at, q.due) FROM queue q WHERE q.host = h.id
                     ORDER BY q.due LIMIT 1))
 FROM host h WHERE h.run = ?";
 
 async fn moments(db: &mut SqliteConnection, active: &Active) -> Result<[Option<i64>; 2], Failure> {
-    let free: Option<i64> = sqlx::query_scalar(FREE)
+    let free: Option<i64> = sqlx::query_scalar(FIRST_FREE)
         .bind(active.crawl)
         .fetch_optional(&mut *db)
         .await?;
-    let held: Option<i64> = sqlx::query_scalar(HELD)
+    let held: Option<i64> = sqlx::query_scalar(FIRST_HELD)
         .bind(active.run)
         .fetch_one(db)
         .await?;
@@ -188,4 +204,9 @@ async fn moments(db: &mut SqliteConnection, active: &Active) -> Result<[Option<i
 
 /// The statements whose plans are promised.
 #[cfg(test)]
-pub(super) const HOT: [&str; 4] = [DUE, IS_ANY_DUE, FREE, HELD];
+pub(super) fn hot() -> impl Iterator<Item = &'static str> {
+    [DUE, IS_ANY_DUE, FIRST_FREE, FIRST_HELD]
+        .into_iter()
+        .chain(HOLD.texts())
+        .chain(FREE.texts())
+}

@@ -5,9 +5,8 @@ use std::sync::LazyLock;
 
 use sqlx::SqliteConnection;
 
-use super::cell;
 use super::error::Failure;
-use super::many::Many;
+use super::many::{self, Many};
 use super::tickets::Written;
 use crate::request::{Fingerprint, HostKey};
 use crate::store::recent::Recent;
@@ -17,7 +16,6 @@ use crate::store::{NewRequest, spec};
 struct Link<'batch> {
     /// The page it was found on: its place in the batch, and its number. None: a seed.
     parent: Option<(usize, i64)>,
-    seq: i64,
     request: &'batch NewRequest,
 }
 
@@ -26,8 +24,6 @@ struct Link<'batch> {
 pub(super) struct Links<'batch> {
     /// One of each identity, without those that are known to be old.
     unique: Vec<Link<'batch>>,
-    /// Their identities.
-    ids: Vec<(HostKey, Fingerprint)>,
     /// Hosts that are in scope by themselves from now on.
     seeds: HashMap<HostKey, &'batch str>,
 }
@@ -47,27 +43,40 @@ pub(super) struct Fresh {
     pub(super) known: Vec<(HostKey, Fingerprint)>,
 }
 
-static SEEN: LazyLock<Many> = LazyLock::new(|| {
+/// To look and then to write is one operation here, because nobody else writes: a known link, and
+/// most are known, costs a look only.
+static UNSEEN: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
-        "INSERT INTO seen (host, fp, seq) VALUES",
-        "(?,?,?)",
-        "ON CONFLICT DO NOTHING RETURNING seq",
+        "SELECT group_concat(v.column1) FROM (VALUES",
+        "(#,?,?)",
+        ") v WHERE v.column2 NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.host = v.column2 AND s.fp = v.column3)",
     )
 });
 
-pub(super) static QUEUE: LazyLock<Many> = LazyLock::new(|| {
+static SEEN: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
-        "INSERT INTO queue (host, due, ord, depth, seq, fp, tries, step, path, args, parent, spec) VALUES",
+        "INSERT OR ROLLBACK INTO seen (host, fp, seq) SELECT * FROM (VALUES",
+        "(?,?,?)",
+        ") WHERE column1 NOT NULL",
+    )
+});
+
+static QUEUE: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "INSERT OR ROLLBACK INTO queue (host, due, ord, depth, seq, fp, tries, step, path, args, parent, spec)
+         SELECT * FROM (VALUES",
         "(?,?,?,?,?,?,0,?,?,?,?,?)",
-        "",
+        ") WHERE column1 NOT NULL",
     )
 });
 
 static HOST: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
-        "INSERT INTO host (id, crawl, origin, seed, lease_at) VALUES",
-        "(?,?,?,?,?)",
-        "ON CONFLICT (id) DO UPDATE SET
+        "INSERT INTO host (crawl, id, origin, seed, lease_at) SELECT ?, * FROM (VALUES",
+        "(?,?,?,?)",
+        ") WHERE column1 NOT NULL
+         ON CONFLICT (id) DO UPDATE SET
            seed = max(seed, excluded.seed),
            lease_at = CASE WHEN run IS NOT NULL OR excluded.lease_at IS NULL THEN lease_at
              ELSE min(ifnull(lease_at, 9223372036854775807), max(next_at, excluded.lease_at)) END
@@ -77,15 +86,16 @@ static HOST: LazyLock<Many> = LazyLock::new(|| {
 });
 
 impl<'batch> Links<'batch> {
-    /// Gathers the requests of the pages that are written, and the seeds; folds those of one
-    /// identity; numbers them from `seq` on.
+    /// Gathers the requests of the pages that end, and the seeds; folds those of one identity.
+    ///
+    /// What a try found that is to be tried again does not count: the next try will find it.
     pub(super) fn gather(
         pages: &[Written<'batch>],
         seeds: &'batch [NewRequest],
         recent: &Recent,
-        seq: &mut i64,
     ) -> Self {
-        let found = pages.iter().flat_map(|written| {
+        let ended = pages.iter().filter(|written| written.ends());
+        let found = ended.flat_map(|written| {
             let parent = Some((written.at, written.page.key.seq));
             let requests = written.page.requests.iter();
             requests.map(move |request| (parent, request))
@@ -97,76 +107,101 @@ impl<'batch> Links<'batch> {
             if request.seed {
                 gathered.seeds.insert(request.host, &request.origin);
             }
-            let id = (request.host, request.fingerprint);
-            if recent.has(id.0, id.1) || !first.insert(id) {
-                continue;
+            let (host, fingerprint) = (request.host, request.fingerprint);
+            if !recent.has(host, fingerprint) && first.insert((host, fingerprint)) {
+                gathered.unique.push(Link { parent, request });
             }
-            *seq += 1;
-            gathered.ids.push(id);
-            gathered.unique.push(Link {
-                parent,
-                seq: *seq,
-                request,
-            });
         }
         gathered
     }
 
-    /// Writes `seen`, and for what is new `queue` and `host`. `told` is the latest moment that the
-    /// engine has told.
+    /// Writes `seen`, `queue` and `host` for what is new, numbered from `seq` on. `told` is the latest
+    /// moment that the engine has told.
     pub(super) async fn write(
         self,
         db: &mut SqliteConnection,
         crawl: i64,
         told: i64,
+        seq: &mut i64,
     ) -> Result<Fresh, Failure> {
-        let mut fresh = Fresh {
-            known: self.ids,
-            ..Fresh::default()
-        };
+        let identity = |link: &Link<'_>| (link.request.host, link.request.fingerprint);
+        let known = self.unique.iter().map(identity).collect();
         let links = unseen(db, self.unique).await?;
-        let mut wake = HashMap::new();
-        for link in &links {
-            let due = due(link.request, told);
-            let host = link.request;
-            let (_, first) = wake
-                .entry(host.host)
-                .or_insert_with(|| (host.origin.as_str(), due));
-            *first = due.min(*first);
-            *fresh.by_host.entry(host.host).or_default() += 1;
-            match link.parent {
-                Some((at, _)) => *fresh.by_page.entry(at).or_default() += 1,
-                None => fresh.seeds += 1,
-            }
-            fresh.total += 1;
-        }
-        queue(db, &links, told).await?;
-        hosts(db, crawl, told, wake, self.seeds).await?;
+        let first = *seq + 1;
+        *seq += links.len() as i64;
+        seen(db, &links, first).await?;
+        queue(db, &links, first, told).await?;
+        let fresh = Fresh::count(&links, known);
+        hosts(db, crawl, told, wake(&links, told), self.seeds).await?;
         Ok(fresh)
     }
 }
 
-/// Marks links as seen and keeps those that were not: one operation.
+impl Fresh {
+    fn count(links: &[Link<'_>], known: Vec<(HostKey, Fingerprint)>) -> Self {
+        let mut fresh = Self {
+            total: links.len() as i64,
+            known,
+            ..Self::default()
+        };
+        for link in links {
+            *fresh.by_host.entry(link.request.host).or_default() += 1;
+            match link.parent {
+                Some((at, _)) => *fresh.by_page.entry(at).or_default() += 1,
+                None => fresh.seeds += 1,
+            }
+        }
+        fresh
+    }
+}
+
+/// The links that are not in `seen`.
 async fn unseen<'batch>(
     db: &mut SqliteConnection,
-    links: Vec<Link<'batch>>,
+    mut links: Vec<Link<'batch>>,
 ) -> Result<Vec<Link<'batch>>, Failure> {
-    let mut fresh = HashSet::new();
-    for (piece, mut statement) in SEEN.over(&links) {
-        for Link { request, seq, .. } in piece {
+    let mut is_new = vec![false; links.len()];
+    let mut start = 0;
+    for (piece, mut statement) in UNSEEN.over(&links) {
+        for Link { request, .. } in piece {
+            statement = statement.bind(request.host.0).bind(request.fingerprint.0);
+        }
+        for place in many::numbers(db, statement).await? {
+            is_new[start + place as usize] = true;
+        }
+        start += piece.len();
+    }
+    let mut is_new = is_new.into_iter();
+    links.retain(|_| is_new.next() == Some(true));
+    Ok(links)
+}
+
+async fn seen(db: &mut SqliteConnection, links: &[Link<'_>], first: i64) -> Result<(), Failure> {
+    let mut seq = first;
+    for (piece, mut statement) in SEEN.over(links) {
+        for Link { request, .. } in piece {
             statement = statement
                 .bind(request.host.0)
                 .bind(request.fingerprint.0)
-                .bind(*seq);
+                .bind(seq);
+            seq += 1;
         }
-        for row in statement.fetch_all(&mut *db).await? {
-            fresh.insert(cell::<i64>(&row, 0)?);
-        }
+        statement.execute(&mut *db).await?;
     }
-    Ok(links
-        .into_iter()
-        .filter(|link| fresh.contains(&link.seq))
-        .collect())
+    Ok(())
+}
+
+/// The hosts that have something to do now, with their origins and when.
+fn wake<'batch>(links: &[Link<'batch>], told: i64) -> HashMap<HostKey, (&'batch str, i64)> {
+    let mut wake = HashMap::new();
+    for Link { request, .. } in links {
+        let due = due(request, told);
+        let (_, first) = wake
+            .entry(request.host)
+            .or_insert((request.origin.as_str(), due));
+        *first = due.min(*first);
+    }
+    wake
 }
 
 fn due(request: &NewRequest, told: i64) -> i64 {
@@ -176,7 +211,13 @@ fn due(request: &NewRequest, told: i64) -> i64 {
     }
 }
 
-async fn queue(db: &mut SqliteConnection, links: &[Link<'_>], told: i64) -> Result<(), Failure> {
+async fn queue(
+    db: &mut SqliteConnection,
+    links: &[Link<'_>],
+    first: i64,
+    told: i64,
+) -> Result<(), Failure> {
+    let mut seq = first;
     for (piece, mut statement) in QUEUE.over(links) {
         for link in piece {
             let NewRequest {
@@ -192,13 +233,14 @@ async fn queue(db: &mut SqliteConnection, links: &[Link<'_>], told: i64) -> Resu
                 .bind(due(link.request, told))
                 .bind(-i32::from(request.priority))
                 .bind(i32::from(request.depth))
-                .bind(link.seq)
+                .bind(seq)
                 .bind(fingerprint.0)
                 .bind(&*request.step.name)
                 .bind(path.as_str())
                 .bind(request.step.args.as_deref())
                 .bind(link.parent.map(|(_, page)| page))
                 .bind(spec::write(request, origin, path));
+            seq += 1;
         }
         statement.execute(&mut *db).await?;
     }
@@ -224,11 +266,11 @@ async fn hosts(
             .into_iter()
             .map(|(host, origin)| (host, origin, true, None)),
     );
-    for (piece, mut statement) in HOST.over(&rows) {
+    for (piece, statement) in HOST.over(&rows) {
+        let mut statement = statement.bind(crawl);
         for (host, origin, seed, lease_at) in piece {
             statement = statement
                 .bind(host.0)
-                .bind(crawl)
                 .bind(*origin)
                 .bind(*seed)
                 .bind(*lease_at);
@@ -241,5 +283,6 @@ async fn hosts(
 /// The statements whose plans are promised.
 #[cfg(test)]
 pub(super) fn hot() -> impl Iterator<Item = &'static str> {
-    SEEN.texts().chain(QUEUE.texts()).chain(HOST.texts())
+    let all = [&UNSEEN, &SEEN, &QUEUE, &HOST];
+    all.into_iter().flat_map(|many| many.texts())
 }

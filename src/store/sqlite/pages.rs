@@ -8,26 +8,43 @@ use sqlx::SqliteConnection;
 use super::Active;
 use super::error::Failure;
 use super::many::Many;
-use super::tickets::Written;
+use super::tickets::{self, Written};
 use crate::request::HostKey;
-use crate::store::{Host, PageRow, PageState, Verdict};
+use crate::store::{Host, PageRow, PageState, RobotsFile, TicketKey, Verdict};
 
+/// The row takes from the queue row what the commit does not know.
 static PAGE: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
-        "INSERT INTO page (id, run, host, step, path, state, reason, message, status, ms, bytes,
-           depth, tries, parent, at, args, spec) VALUES",
-        "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        "",
+        "INSERT OR ROLLBACK INTO page (id, run, at, host, step, path, depth, tries, parent,
+           state, reason, message, status, ms, bytes, args, spec)
+         SELECT q.seq, ?, ?, q.host, q.step, q.path, q.depth, q.tries, q.parent,
+           v.column5, v.column6, v.column7, v.column8, v.column9, v.column10,
+           iif(v.column5 = 'failed', q.args, NULL), iif(v.column5 = 'failed', q.spec, NULL)
+         FROM (VALUES",
+        "(?,?,?,?,?,?,?,?,?,?)",
+        ") v CROSS JOIN queue q WHERE q.host = v.column1 AND q.due = 0
+           AND q.ord = v.column2 AND q.depth = v.column3 AND q.seq = v.column4",
+    )
+});
+
+/// Zero would be ready at once; a request that waits has a time.
+static RETRY: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "UPDATE queue SET due = max(v.column5, 1), tries = tries + v.column6 FROM (VALUES",
+        "(?,?,?,?,?,?)",
+        ") v WHERE queue.host = v.column1 AND queue.due = 0 AND queue.ord = v.column2
+           AND queue.depth = v.column3 AND queue.seq = v.column4",
     )
 });
 
 /// A host that answers 503 for days must not fill the disk: the first tries say it all.
 static ATTEMPT: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
-        "INSERT OR REPLACE INTO attempt (page, at, run, message)
-         SELECT * FROM (VALUES",
-        "(?,?,?,?)",
-        ") AS v WHERE (SELECT count(*) FROM attempt a WHERE a.page = v.column1) < 32",
+        "INSERT OR REPLACE INTO attempt (run, at, page, message)
+         SELECT ?, ?, v.column1, v.column2 FROM (VALUES",
+        "(?,?)",
+        ") v WHERE v.column1 NOT NULL
+           AND (SELECT count(*) FROM attempt a WHERE a.page = v.column1) < 32",
     )
 });
 
@@ -42,7 +59,7 @@ pub(super) struct Verdicts {
     pub(super) bytes: i64,
 }
 
-/// Writes the verdicts.
+/// Writes the verdicts, and so uses the tickets up.
 pub(super) async fn write(
     db: &mut SqliteConnection,
     active: &Active,
@@ -52,11 +69,11 @@ pub(super) async fn write(
     let mut verdicts = Verdicts::default();
     let mut ended = Vec::with_capacity(pages.len());
     let mut again = Vec::new();
-    for written in pages {
-        match &written.page.verdict {
+    for Written { page, .. } in pages {
+        match &page.verdict {
             Verdict::Page(row) => {
                 verdicts.count(row);
-                ended.push((written, row));
+                ended.push((page.key, row));
             }
             Verdict::Retry {
                 due,
@@ -64,19 +81,30 @@ pub(super) async fn write(
                 counts,
             } => {
                 verdicts.retries += 1;
-                // Zero would be ready at once, and without an end.
-                let due = due.as_millisecond().max(1);
-                again.push((written, due, message.as_str(), i64::from(*counts)));
+                again.push(Again {
+                    key: page.key,
+                    due: due.as_millisecond(),
+                    message,
+                    counts: *counts,
+                });
             }
         }
     }
     insert(db, active, &ended, now).await?;
-    if !again.is_empty() {
-        requeue(db, &again).await?;
-        attempts(db, active, &again, now).await?;
-        wake(db, &again).await?;
-    }
+    let keys = ended.iter().map(|(key, _)| *key).collect::<Vec<_>>();
+    tickets::delete(db, &keys).await?;
+    retry(db, &again).await?;
+    attempts(db, active, &again, now).await?;
+    wake(db, &again).await?;
     Ok(verdicts)
+}
+
+/// A ticket that goes back.
+struct Again<'batch> {
+    key: TicketKey,
+    due: i64,
+    message: &'batch str,
+    counts: bool,
 }
 
 impl Verdicts {
@@ -95,69 +123,32 @@ impl Verdicts {
 async fn insert(
     db: &mut SqliteConnection,
     active: &Active,
-    ended: &[(&Written<'_>, &PageRow)],
+    ended: &[(TicketKey, &PageRow)],
     now: i64,
 ) -> Result<(), Failure> {
-    for (piece, mut statement) in PAGE.over(ended) {
-        for (
-            Written {
-                page, row: ticket, ..
-            },
-            row,
-        ) in piece
-        {
-            let failed = row.state == PageState::Failed;
-            statement = statement
-                .bind(page.key.seq)
-                .bind(active.run)
-                .bind(page.key.host.0)
-                .bind(&*ticket.step)
-                .bind(&*ticket.path)
+    for (piece, statement) in PAGE.over(ended) {
+        let mut statement = statement.bind(active.run).bind(now);
+        for (key, row) in piece {
+            statement = tickets::bind(statement, key)
                 .bind(row.state.as_str())
                 .bind(row.reason)
                 .bind(row.message.as_deref())
                 .bind(i32::from(row.status))
                 .bind(i64::from(row.took_ms))
-                .bind(row.bytes as i64)
-                .bind(i32::from(page.key.depth))
-                .bind(ticket.tries)
-                .bind(ticket.parent)
-                .bind(now)
-                .bind(ticket.args.as_deref().filter(|_| failed))
-                .bind(ticket.spec.as_deref().filter(|_| failed));
+                .bind(row.bytes as i64);
         }
         statement.execute(&mut *db).await?;
     }
     Ok(())
 }
 
-/// A ticket that goes back: when it is due, why, and whether the try counts.
-type Again<'a> = (&'a Written<'a>, i64, &'a str, i64);
-
-static REQUEUE: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
-        "INSERT INTO queue (host, due, ord, depth, seq, fp, tries, step, path, args, parent, spec) VALUES",
-        "(?,?,?,?,?,?,?,?,?,?,?,?)",
-        "",
-    )
-});
-
-async fn requeue(db: &mut SqliteConnection, again: &[Again<'_>]) -> Result<(), Failure> {
-    for (piece, mut statement) in REQUEUE.over(again) {
-        for (Written { page, row, .. }, due, _, counts) in piece {
-            statement = statement
-                .bind(page.key.host.0)
-                .bind(*due)
-                .bind(page.key.order)
-                .bind(i32::from(page.key.depth))
-                .bind(page.key.seq)
-                .bind(row.fp)
-                .bind(row.tries + counts)
-                .bind(&*row.step)
-                .bind(&*row.path)
-                .bind(row.args.as_deref())
-                .bind(row.parent)
-                .bind(row.spec.as_deref());
+async fn retry(db: &mut SqliteConnection, again: &[Again<'_>]) -> Result<(), Failure> {
+    for (piece, mut statement) in RETRY.over(again) {
+        for Again {
+            key, due, counts, ..
+        } in piece
+        {
+            statement = tickets::bind(statement, key).bind(*due).bind(*counts);
         }
         statement.execute(&mut *db).await?;
     }
@@ -170,13 +161,10 @@ async fn attempts(
     again: &[Again<'_>],
     now: i64,
 ) -> Result<(), Failure> {
-    for (piece, mut statement) in ATTEMPT.over(again) {
-        for (written, _, message, _) in piece {
-            statement = statement
-                .bind(written.page.key.seq)
-                .bind(now)
-                .bind(active.run)
-                .bind(*message);
+    for (piece, statement) in ATTEMPT.over(again) {
+        let mut statement = statement.bind(active.run).bind(now);
+        for Again { key, message, .. } in piece {
+            statement = statement.bind(key.seq).bind(*message);
         }
         statement.execute(&mut *db).await?;
     }
@@ -186,8 +174,8 @@ async fn attempts(
 /// A retry may come after its host was given back.
 async fn wake(db: &mut SqliteConnection, again: &[Again<'_>]) -> Result<(), Failure> {
     let mut first = HashMap::<HostKey, i64>::new();
-    for (written, due, ..) in again {
-        let earliest = first.entry(written.page.key.host).or_insert(*due);
+    for Again { key, due, .. } in again {
+        let earliest = first.entry(key.host).or_insert(*due);
         *earliest = (*due).min(*earliest);
     }
     for (host, due) in first {
@@ -203,45 +191,58 @@ async fn wake(db: &mut SqliteConnection, again: &[Again<'_>]) -> Result<(), Fail
     Ok(())
 }
 
+static HOST: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "UPDATE host SET next_at = v.column2, errors = v.column3, seed = max(seed, v.column4),
+           lease_at = max(lease_at, v.column2) FROM (VALUES",
+        "(?,?,?,?)",
+        ") v WHERE host.id = v.column1",
+    )
+});
+
 /// Writes the pace, errors and robots.txt of hosts; their lease is kept.
-pub(super) async fn hosts(
-    db: &mut SqliteConnection,
-    active: &Active,
-    hosts: &[Host],
-) -> Result<(), Failure> {
+pub(super) async fn hosts(db: &mut SqliteConnection, hosts: &[Host]) -> Result<(), Failure> {
+    for (piece, mut statement) in HOST.over(hosts) {
+        for host in piece {
+            statement = statement
+                .bind(host.key.0)
+                .bind(host.next_at.as_millisecond())
+                .bind(i64::from(host.errors))
+                .bind(host.seed);
+        }
+        statement.execute(&mut *db).await?;
+    }
     for host in hosts {
-        sqlx::query(
-            "UPDATE host SET next_at = ?1, errors = ?2, seed = max(seed, ?3),
-               lease_at = CASE WHEN lease_at < ?1 THEN ?1 ELSE lease_at END
-             WHERE id = ?4 AND crawl = ?5",
-        )
-        .bind(host.next_at.as_millisecond())
-        .bind(i64::from(host.errors))
-        .bind(host.seed)
-        .bind(host.key.0)
-        .bind(active.crawl)
-        .execute(&mut *db)
-        .await?;
-        if let Some(robots) = &host.robots {
-            sqlx::query(
-                "INSERT INTO robots (host, status, at, body) VALUES (?, ?, ?, ?)
-                 ON CONFLICT (host) DO UPDATE SET
-                   status = excluded.status, at = excluded.at, body = excluded.body
-                 WHERE at <> excluded.at",
-            )
-            .bind(host.key.0)
-            .bind(i32::from(robots.status))
-            .bind(robots.at.as_millisecond())
-            .bind(&*robots.body)
-            .execute(&mut *db)
-            .await?;
+        if let Some(file) = &host.robots {
+            robots(db, host.key, file).await?;
         }
     }
+    Ok(())
+}
+
+async fn robots(
+    db: &mut SqliteConnection,
+    host: HostKey,
+    file: &RobotsFile,
+) -> Result<(), Failure> {
+    sqlx::query(
+        "INSERT INTO robots (host, status, at, body) VALUES (?, ?, ?, ?)
+         ON CONFLICT (host) DO UPDATE SET
+           status = excluded.status, at = excluded.at, body = excluded.body
+         WHERE at <> excluded.at",
+    )
+    .bind(host.0)
+    .bind(i32::from(file.status))
+    .bind(file.at.as_millisecond())
+    .bind(&*file.body)
+    .execute(db)
+    .await?;
     Ok(())
 }
 
 /// The statements whose plans are promised.
 #[cfg(test)]
 pub(super) fn hot() -> impl Iterator<Item = &'static str> {
-    PAGE.texts().chain(REQUEUE.texts()).chain(ATTEMPT.texts())
+    let all = [&PAGE, &RETRY, &ATTEMPT, &HOST];
+    all.into_iter().flat_map(|many| many.texts())
 }

@@ -16,13 +16,15 @@ use crate::store::{Batch, StoreError};
 pub(super) struct Table {
     pub(super) schema: Arc<Schema>,
     pub(super) content: Content,
-    /// Binds the struct's columns, then page, run, URL, the moment twice, and the hash.
+    /// Tells which rows are there, as twice their number, plus one if the hash is the same. Binds the
+    /// hash and the key. None: there is no key, every row is new.
+    pub(super) find: Option<Many>,
+    /// Binds the run and the moment twice; then for each row its columns, page and hash.
     pub(super) insert: Many,
-    pub(super) last_id: Arc<str>,
 }
 
-/// What every row tells of itself. `_changed_by` is what tells a changed row from one that is the
-/// same; the times are text (UTC), because people read them and SQLite's date functions take them.
+/// What every row tells of itself. The times are text (UTC), because people read them and SQLite's
+/// date functions take them.
 const PROVENANCE: &str = r#"
   "_page" INTEGER NOT NULL,    -- page.id of the page it was last seen on
   "_run" INTEGER NOT NULL,     -- run.id of the run that saw it last
@@ -30,7 +32,6 @@ const PROVENANCE: &str = r#"
   "_first_seen" TEXT NOT NULL,
   "_last_seen" TEXT NOT NULL,
   "_changed" TEXT,             -- when its content last differed from before; NULL: never
-  "_changed_by" INTEGER,       -- page.id of the page that brought the change
   "_hash" INTEGER NOT NULL     -- hash of the content"#;
 
 /// Makes sure that all tables of a batch exist and fit.
@@ -45,7 +46,7 @@ pub(super) async fn ready(writer: &mut Writer, batch: &Batch) -> Result<(), Fail
             continue;
         }
         last = Some(schema);
-        if find(writer, record).is_none() {
+        if find_ready(writer, record).is_none() {
             writer.begin().await?;
             let made = make(writer.connection(), schema).await;
             writer.finish(made).await?;
@@ -60,7 +61,7 @@ pub(super) async fn ready(writer: &mut Writer, batch: &Batch) -> Result<(), Fail
 }
 
 /// The table of a record, if it is ready.
-pub(super) fn find(writer: &Writer, record: &Record) -> Option<Arc<Table>> {
+pub(super) fn find_ready(writer: &Writer, record: &Record) -> Option<Arc<Table>> {
     let schema = record.schema();
     let tables = match writer.tables.get(schema.table()) {
         Some(tables) => tables,
@@ -225,43 +226,68 @@ fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
         .join(", ")
 }
 
-const PROVENANCE_NAMES: [&str; 8] = [
+const PROVENANCE_NAMES: [&str; 7] = [
     "_page",
     "_run",
     "_url",
     "_first_seen",
     "_last_seen",
     "_changed",
-    "_changed_by",
     "_hash",
 ];
 
 impl Table {
-    /// Whether a second sight updates a row.
-    pub(super) fn is_keyed(&self) -> bool {
-        !self.schema.key_positions().is_empty()
-    }
-
     fn new(schema: Arc<Schema>) -> Self {
-        let table = schema.table();
-        let columns = schema.columns().iter().map(|column| &*column.name);
-        let count = schema.columns().len();
-        let before = format!(
-            "INSERT INTO \"{table}\" ({}, \"_page\", \"_run\", \"_url\", \"_first_seen\", \"_last_seen\", \"_hash\") VALUES",
-            quoted(columns)
-        );
-        let row = format!("({}?,?,?,?,?,?)", "?,".repeat(count));
         Self {
             content: Content::new(schema.columns()),
-            insert: Many::new(&before, &row, &on_conflict(&schema)),
-            last_id: format!("SELECT ifnull(max(\"_id\"), 0) FROM \"{table}\"").into(),
+            find: (!schema.key_positions().is_empty()).then(|| find(&schema)),
+            insert: insert(&schema),
             schema,
         }
     }
 }
 
-/// What happens to a row that is there. The answer tells new, changed and same apart: a new row has
-/// an id beyond the last one, a changed row was changed by the page that saw it now.
+fn find(schema: &Schema) -> Many {
+    let key = schema
+        .key()
+        .enumerate()
+        .map(|(at, column)| format!("t.\"{}\" = v.column{}", column.name, at + 3))
+        .collect::<Vec<_>>();
+    Many::new(
+        "SELECT group_concat(2 * v.column1 + (t.\"_hash\" = v.column2)) FROM (VALUES",
+        &format!("(#{})", ",?".repeat(key.len() + 1)),
+        &format!(
+            ") v CROSS JOIN \"{}\" t WHERE {}",
+            schema.table(),
+            key.join(" AND ")
+        ),
+    )
+}
+
+/// A second sight updates the row, and says so if the content differs.
+fn insert(schema: &Schema) -> Many {
+    let table = schema.table();
+    let count = schema.columns().len();
+    let names = quoted(schema.columns().iter().map(|column| &*column.name));
+    let values = (1..=count)
+        .map(|at| format!("v.column{at}, "))
+        .collect::<Vec<_>>()
+        .concat();
+    let (page, hash) = (count + 1, count + 2);
+    Many::new(
+        &format!(
+            "INSERT INTO \"{table}\" (\"_run\", \"_first_seen\", \"_last_seen\",
+               {names}, \"_page\", \"_url\", \"_hash\")
+             SELECT ?, ?, ?, {values}v.column{page}, h.origin || p.path, v.column{hash} FROM (VALUES"
+        ),
+        &format!("({}?,?)", "?,".repeat(count)),
+        &format!(
+            ") v CROSS JOIN page p CROSS JOIN host h WHERE p.id = v.column{page} AND h.id = p.host {}",
+            on_conflict(schema)
+        ),
+    )
+}
+
 fn on_conflict(schema: &Schema) -> String {
     if schema.key_positions().is_empty() {
         return String::new();
@@ -278,9 +304,7 @@ fn on_conflict(schema: &Schema) -> String {
     format!(
         "ON CONFLICT ({key}) DO UPDATE SET {content}
            \"_changed\" = iif(\"_hash\" = excluded.\"_hash\", \"_changed\", excluded.\"_last_seen\"),
-           \"_changed_by\" = iif(\"_hash\" = excluded.\"_hash\", \"_changed_by\", excluded.\"_page\"),
            \"_page\" = excluded.\"_page\", \"_run\" = excluded.\"_run\", \"_url\" = excluded.\"_url\",
-           \"_last_seen\" = excluded.\"_last_seen\", \"_hash\" = excluded.\"_hash\"
-         RETURNING \"_id\", \"_page\", \"_changed_by\" IS \"_page\""
+           \"_last_seen\" = excluded.\"_last_seen\", \"_hash\" = excluded.\"_hash\""
     )
 }

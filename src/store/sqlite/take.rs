@@ -10,14 +10,17 @@ use super::{Inner, cell, moment};
 use crate::request::{Fingerprint, HostKey, StepRef};
 use crate::store::{StoreError, Taken, Ticket, TicketKey, spec};
 
-const READY: &str = "SELECT q.ord, q.depth, q.seq, q.fp, q.tries, q.step, q.args, q.spec,
+/// The first row tells when the next delayed request is due; the others are tickets.
+const READY: &str =
+    "SELECT 0, 0, (SELECT due FROM queue WHERE host = ?1 AND due > 0 ORDER BY due LIMIT 1),
+       0, 0, '', NULL, NULL, '', NULL
+UNION ALL SELECT * FROM
+(SELECT q.ord, q.depth, q.seq, q.fp, q.tries, q.step, q.args, q.spec,
        h.origin || q.path, ph.origin || p.path
-FROM queue q JOIN host h ON h.id = q.host
+FROM queue q CROSS JOIN host h ON h.id = q.host
 LEFT JOIN page p ON p.id = q.parent LEFT JOIN host ph ON ph.id = p.host
-WHERE q.host = ? AND q.due = 0
-ORDER BY q.ord, q.depth, q.seq LIMIT ?";
-
-const NEXT_DUE: &str = "SELECT due FROM queue WHERE host = ? AND due > 0 ORDER BY due LIMIT 1";
+WHERE q.host = ?1 AND q.due = 0
+ORDER BY q.ord, q.depth, q.seq LIMIT ?2)";
 
 const PROMOTE: &str = "UPDATE queue SET due = 0 WHERE (host, due, ord, depth, seq) IN
 (SELECT host, due, ord, depth, seq FROM queue WHERE host = ? AND due > 0 AND due <= ?
@@ -52,20 +55,18 @@ async fn read(inner: &Inner, host: HostKey, limit: usize) -> Result<Taken, Failu
 }
 
 async fn ready(db: &mut SqliteConnection, host: HostKey, limit: usize) -> Result<Taken, Failure> {
-    let next_due: Option<i64> = sqlx::query_scalar(NEXT_DUE)
-        .bind(host.0)
-        .fetch_optional(&mut *db)
-        .await?;
     let rows = sqlx::query(READY)
         .bind(host.0)
         .bind(limit as i64)
         .fetch_all(db)
         .await?;
+    let Some((first, rows)) = rows.split_first() else {
+        return Ok(Taken::default());
+    };
+    let next_due: Option<i64> = cell(first, 2)?;
+    let tickets = rows.iter().map(|row| ticket(host, row));
     Ok(Taken {
-        tickets: rows
-            .iter()
-            .map(|row| ticket(host, row))
-            .collect::<Result<_, _>>()?,
+        tickets: tickets.collect::<Result<_, _>>()?,
         next_due: next_due.map(moment),
     })
 }
@@ -108,4 +109,4 @@ fn ticket(host: HostKey, row: &SqliteRow) -> Result<Ticket, Failure> {
 
 /// The statements whose plans are promised.
 #[cfg(test)]
-pub(super) const HOT: [&str; 3] = [READY, NEXT_DUE, PROMOTE];
+pub(super) const HOT: [&str; 2] = [READY, PROMOTE];

@@ -1,93 +1,89 @@
 //! Tickets: the queue rows whose deletion makes a page's commit count.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use sqlx::SqliteConnection;
 
-use super::cell;
 use super::error::Failure;
-use super::many::Many;
-use crate::store::{PageCommit, TicketKey};
-
-/// What a queue row knows that its page's commit does not.
-pub(super) struct Row {
-    pub(super) fp: i64,
-    pub(super) tries: i64,
-    pub(super) step: String,
-    pub(super) path: String,
-    pub(super) args: Option<String>,
-    pub(super) parent: Option<i64>,
-    pub(super) spec: Option<String>,
-    pub(super) origin: String,
-}
+use super::many::{self, Many, Statement};
+use crate::store::{PageCommit, TicketKey, Verdict};
 
 /// A page whose ticket was there.
 pub(super) struct Written<'batch> {
     /// Its place in the batch.
     pub(super) at: usize,
     pub(super) page: &'batch PageCommit,
-    pub(super) row: Row,
 }
+
+impl Written<'_> {
+    /// Whether the request leaves the queue for good.
+    pub(super) fn ends(&self) -> bool {
+        matches!(self.page.verdict, Verdict::Page(_))
+    }
+}
+
+static FIND: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "SELECT group_concat(q.seq) FROM (VALUES",
+        "(?,?,?,?)",
+        ") v CROSS JOIN queue q WHERE q.host = v.column1 AND q.due = 0
+           AND q.ord = v.column2 AND q.depth = v.column3 AND q.seq = v.column4",
+    )
+});
 
 static DELETE: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
         "DELETE FROM queue WHERE (host, due, ord, depth, seq) IN (VALUES",
         "(?,0,?,?,?)",
-        ") RETURNING seq, fp, tries, step, path, args, parent, spec,
-           (SELECT origin FROM host WHERE id = queue.host)",
+        ")",
     )
 });
 
-/// Deletes the queue rows of `pages`; those whose row was there may write, each once.
-pub(super) async fn redeem<'batch>(
+/// The pages whose queue row is there: they may write, each once.
+///
+/// Nobody can take the rows away before they are deleted: the transaction is the only one that writes.
+pub(super) async fn present<'batch>(
     db: &mut SqliteConnection,
     pages: &'batch [PageCommit],
 ) -> Result<Vec<Written<'batch>>, Failure> {
-    let keys = pages.iter().map(|page| page.key).collect::<Vec<_>>();
-    let mut rows = delete(db, &keys).await?;
+    let mut there = HashSet::with_capacity(pages.len());
+    for (piece, mut statement) in FIND.over(pages) {
+        for page in piece {
+            statement = bind(statement, &page.key);
+        }
+        there.extend(many::numbers(db, statement).await?);
+    }
     Ok(pages
         .iter()
         .enumerate()
-        .filter_map(|(at, page)| {
-            let row = rows.remove(&page.key.seq)?;
-            Some(Written { at, page, row })
-        })
+        .filter(|(_, page)| there.remove(&page.key.seq))
+        .map(|(at, page)| Written { at, page })
         .collect())
 }
 
-async fn delete(
-    db: &mut SqliteConnection,
-    keys: &[TicketKey],
-) -> Result<HashMap<i64, Row>, Failure> {
-    let mut deleted = HashMap::with_capacity(keys.len());
-    for (keys, mut statement) in DELETE.over(keys) {
-        for key in keys {
-            statement = statement
-                .bind(key.host.0)
-                .bind(key.order)
-                .bind(i32::from(key.depth))
-                .bind(key.seq);
+/// Deletes the queue rows of pages that ended.
+pub(super) async fn delete(db: &mut SqliteConnection, keys: &[TicketKey]) -> Result<(), Failure> {
+    for (piece, mut statement) in DELETE.over(keys) {
+        for key in piece {
+            statement = bind(statement, key);
         }
-        for row in statement.fetch_all(&mut *db).await? {
-            let ticket = Row {
-                fp: cell(&row, 1)?,
-                tries: cell(&row, 2)?,
-                step: cell(&row, 3)?,
-                path: cell(&row, 4)?,
-                args: cell(&row, 5)?,
-                parent: cell(&row, 6)?,
-                spec: cell(&row, 7)?,
-                origin: cell(&row, 8)?,
-            };
-            deleted.insert(cell(&row, 0)?, ticket);
-        }
+        statement.execute(&mut *db).await?;
     }
-    Ok(deleted)
+    Ok(())
+}
+
+/// Binds host, order, depth and number.
+pub(super) fn bind(statement: Statement, key: &TicketKey) -> Statement {
+    statement
+        .bind(key.host.0)
+        .bind(key.order)
+        .bind(i32::from(key.depth))
+        .bind(key.seq)
 }
 
 /// The statements whose plans are promised.
 #[cfg(test)]
 pub(super) fn hot() -> impl Iterator<Item = &'static str> {
-    DELETE.texts()
+    FIND.texts().chain(DELETE.texts())
 }

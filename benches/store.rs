@@ -1,0 +1,303 @@
+//! What a page costs in the store: `cargo bench --bench store -- [known URLs] [hosts] [pages]`.
+//!
+//! Fills a crawl with known URLs, half of them done and half queued, then commits pages of one item
+//! and 20 links, of which 18 are known, 100 pages a batch. CPU time is that of all threads of the
+//! process, so that other load on the machine does not count.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a measurement prints, measures time, and fails loudly"
+)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use nephila::clock;
+use nephila::item::{Column, Kind, Record, Schema, Value};
+use nephila::request::{Identity, Request, StepRef};
+use nephila::store::{
+    self, Batch, Begin, NewRequest, PageCommit, PageRow, PageState, Store, Ticket, Verdict,
+};
+
+const BATCH: usize = 100;
+const LINKS: usize = 20;
+const FRESH: usize = 2;
+
+fn main() {
+    let numbers = std::env::args()
+        .filter_map(|arg| arg.replace('_', "").parse().ok())
+        .collect::<Vec<usize>>();
+    let known = numbers.first().copied().unwrap_or(1_000_000);
+    let hosts = numbers.get(1).copied().unwrap_or(10_000).max(1);
+    let pages = numbers.get(2).copied().unwrap_or(20_000);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(measure(known, hosts, pages));
+}
+
+async fn measure(known: usize, hosts: usize, commits: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bench.db");
+    let store = store::open(path.to_str().unwrap()).await.unwrap();
+    let begin = Begin {
+        spider: "bench".into(),
+        args: "{}".into(),
+        settings: "{}".into(),
+        fresh: false,
+    };
+    let site = Site {
+        identity: Identity::new(store.begin(begin).await.unwrap().key),
+        hosts,
+        pages: known / hosts,
+        schema: schema(),
+    };
+    let known = site.hosts * site.pages;
+
+    fill(&*store, &site).await;
+    let clock = Clock::start();
+    let done = finish_half(&*store, &site, known).await;
+    clock.report("take and finish a page without links", done);
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    println!(
+        "{:>8.1} bytes per known URL, half of them done",
+        bytes as f64 / known as f64
+    );
+
+    for (name, hot) in [("random links", 0), ("8 of 20 links hot", 8)] {
+        let clock = Clock::start();
+        let tickets = tickets(&*store, &site, commits).await;
+        clock.report("lease and take a request", commits);
+        let batches = site.batches(&tickets, hot);
+        let clock = Clock::start();
+        let mut fresh = 0;
+        for batch in batches {
+            let receipt = store.commit(batch).await.unwrap();
+            fresh += receipt.pages.iter().map(|page| page.fresh).sum::<u32>();
+        }
+        clock.report(&format!("commit a page, {name}"), commits);
+        assert_eq!(fresh as usize, commits * FRESH);
+    }
+}
+
+/// Made-up hosts with as many pages each. Pages are found in groups of 50 per host.
+struct Site {
+    identity: Identity,
+    hosts: usize,
+    pages: usize,
+    schema: Arc<Schema>,
+}
+
+impl Site {
+    fn request(&self, host: usize, page: usize) -> NewRequest {
+        let origin = format!("https://www.host-{host}.example");
+        let path = format!(
+            "/catalogue/category-{:03}/a-page-with-a-name-{page:09}.html",
+            page % 400
+        );
+        let url = format!("{origin}{path}").parse().unwrap();
+        let request = Request::new(url, StepRef::named("book"));
+        NewRequest {
+            host: self.identity.host(&origin),
+            fingerprint: self.identity.fingerprint(&request, &path, None),
+            origin,
+            path,
+            seed: false,
+            request,
+        }
+    }
+
+    fn batches(&self, tickets: &[Ticket], hot: usize) -> Vec<Arc<Batch>> {
+        // Beyond all pages that there are, also those of the round before.
+        let mut next = self.pages * 10 + hot * 1_000_000;
+        let mut batches = Vec::new();
+        for tickets in tickets.chunks(BATCH) {
+            let pages = tickets.iter().map(|ticket| PageCommit {
+                records: vec![self.record(ticket)],
+                requests: self.links(ticket, hot, &mut next),
+                ..done(ticket)
+            });
+            batches.push(Arc::new(Batch {
+                pages: pages.collect(),
+                ..Batch::default()
+            }));
+        }
+        batches
+    }
+
+    /// Four of five links stay on the page's host; the hot ones are those of every page's navigation.
+    fn links(&self, ticket: &Ticket, hot: usize, next: &mut usize) -> Vec<NewRequest> {
+        let url = ticket.request.url.as_str();
+        let own = url
+            .split(['-', '.'])
+            .nth(2)
+            .and_then(|number| number.parse().ok())
+            .unwrap();
+        let link = |place: usize| {
+            let page = if place < FRESH {
+                *next += 1;
+                *next
+            } else if place < FRESH + hot {
+                place
+            } else {
+                fastrand::usize(..self.pages)
+            };
+            let target = if (place + ticket.key.seq as usize).is_multiple_of(5) {
+                fastrand::usize(..self.hosts)
+            } else {
+                own
+            };
+            self.request(target, page)
+        };
+        (0..LINKS).map(link).collect()
+    }
+
+    fn record(&self, ticket: &Ticket) -> Record {
+        let values = vec![
+            Value::Text(ticket.request.url.to_string()),
+            Value::Text("A page with a name of usual length".into()),
+            Value::Real(12.5),
+            Value::Integer(3),
+            Value::Boolean(true),
+        ];
+        Record::new(self.schema.clone(), values).unwrap()
+    }
+}
+
+fn schema() -> Arc<Schema> {
+    let column = |name: &'static str, kind| Column {
+        name: name.into(),
+        kind,
+        nullable: false,
+    };
+    let columns = vec![
+        column("url", Kind::Text),
+        column("title", Kind::Text),
+        column("price", Kind::Real),
+        column("stars", Kind::Integer),
+        column("available", Kind::Boolean),
+    ];
+    Arc::new(Schema::new("books", columns, &["url"]).unwrap())
+}
+
+fn done(ticket: &Ticket) -> PageCommit {
+    PageCommit {
+        key: ticket.key,
+        fingerprint: ticket.fingerprint,
+        verdict: Verdict::Page(PageRow {
+            state: PageState::Done,
+            reason: None,
+            message: None,
+            status: 200,
+            took_ms: 123,
+            bytes: 51_000,
+        }),
+        records: vec![],
+        requests: vec![],
+        refused: vec![],
+    }
+}
+
+async fn fill(store: &dyn Store, site: &Site) {
+    let groups = (0..site.pages).step_by(50);
+    let groups = groups.flat_map(|page| (0..site.hosts).map(move |host| (host, page)));
+    let groups = groups.collect::<Vec<_>>();
+    let (mut cpu, mut wall) = (0, 0);
+    for groups in groups.chunks(20) {
+        let urls = groups.iter().flat_map(|&(host, page)| {
+            (page..site.pages.min(page + 50)).map(move |page| site.request(host, page))
+        });
+        let batch = Batch {
+            seeds: urls.collect(),
+            ..Batch::default()
+        };
+        let clock = Clock::start();
+        store.commit(Arc::new(batch)).await.unwrap();
+        cpu += clock.cpu();
+        wall += clock.wall();
+    }
+    report("queue a new URL", cpu, wall, site.hosts * site.pages);
+}
+
+async fn finish_half(store: &dyn Store, site: &Site, known: usize) -> usize {
+    let mut done_pages = 0;
+    while done_pages < known / 2 {
+        let tickets = tickets(store, site, 10_000.min(known / 2 - done_pages)).await;
+        for tickets in tickets.chunks(BATCH) {
+            let batch = Batch {
+                pages: tickets.iter().map(done).collect(),
+                ..Batch::default()
+            };
+            store.commit(Arc::new(batch)).await.unwrap();
+        }
+        done_pages += tickets.len();
+    }
+    done_pages
+}
+
+/// Takes requests of many hosts, a window of each.
+async fn tickets(store: &dyn Store, site: &Site, count: usize) -> Vec<Ticket> {
+    let window = (count / site.hosts + 1).max(8);
+    let now = clock::now();
+    let mut tickets = Vec::with_capacity(count);
+    let mut held = Vec::new();
+    while tickets.len() < count {
+        let hosts = store.lease(64, now).await.unwrap();
+        assert!(!hosts.is_empty(), "nothing is left to take");
+        for host in &hosts {
+            let taken = store.take(host.key, window, now).await.unwrap();
+            tickets.extend(taken.tickets);
+        }
+        held.extend(hosts);
+    }
+    for host in &mut held {
+        host.next_at = now;
+    }
+    store.release(held).await.unwrap();
+    tickets.truncate(count);
+    tickets
+}
+
+/// Wall time, and CPU time of all threads.
+struct Clock {
+    wall: Instant,
+    cpu: u64,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self {
+            wall: Instant::now(),
+            cpu: cpu_ns(),
+        }
+    }
+
+    fn cpu(&self) -> u64 {
+        cpu_ns() - self.cpu
+    }
+
+    fn wall(&self) -> u64 {
+        self.wall.elapsed().as_nanos() as u64
+    }
+
+    fn report(&self, what: &str, count: usize) {
+        report(what, self.cpu(), self.wall(), count);
+    }
+}
+
+fn report(what: &str, cpu_ns: u64, wall_ns: u64, count: usize) {
+    let each = |ns: u64| ns as f64 / 1000.0 / count as f64;
+    println!(
+        "{:>8.1} µs CPU  {:>8.1} µs  {what}",
+        each(cpu_ns),
+        each(wall_ns)
+    );
+}
+
+/// CPU time of all threads that live.
+fn cpu_ns() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    tasks
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
+        .filter_map(|line| line.split(' ').next()?.parse::<u64>().ok())
+        .sum()
+}
