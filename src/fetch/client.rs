@@ -30,35 +30,40 @@ pub(super) struct Clients {
     pub(super) direct: Client,
 }
 
+/// Clients that connect where `guard` allows it, and trust who `roots` vouch for.
 pub(super) fn clients(
     settings: &Settings,
     guard: &Guard,
-    resolver: Resolver,
+    roots: RootCertStore,
 ) -> Result<Clients, FetchSetupError> {
-    let resolver = Arc::new(resolver);
+    let resolver = Arc::new(Resolver::new(guard.clone()));
+    let tls = tls(roots)?;
+    let headers = default_headers(settings)?;
     let build = |builder: ClientBuilder| {
-        let builder = builder.dns_resolver(Arc::clone(&resolver));
-        builder.build().map_err(FetchSetupError::Client)
+        builder
+            .tls_backend_preconfigured(tls.clone())
+            .default_headers(headers.clone())
+            .dns_resolver(Arc::clone(&resolver))
+            .build()
+            .map_err(FetchSetupError::Client)
     };
     let hosts = proxy_hosts();
     for host in &hosts {
         guard.allow_proxy(host);
     }
-    let direct = build(builder(settings)?.no_proxy())?;
+    let direct = build(builder(settings).no_proxy())?;
     let proxied = if hosts.is_empty() {
         direct.clone()
     } else {
-        build(builder(settings)?)?
+        build(builder(settings))?
     };
     Ok(Clients { proxied, direct })
 }
 
 /// A client that makes exchanges and decides nothing: redirects, retries, cookies, decoding and the
 /// total time are the caller's.
-fn builder(settings: &Settings) -> Result<ClientBuilder, FetchSetupError> {
-    Ok(Client::builder()
-        .tls_backend_preconfigured(tls()?)
-        .default_headers(default_headers(settings)?)
+fn builder(settings: &Settings) -> ClientBuilder {
+    Client::builder()
         .redirect(Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
@@ -69,7 +74,7 @@ fn builder(settings: &Settings) -> Result<ClientBuilder, FetchSetupError> {
         .http1_ignore_invalid_headers_in_responses(true)
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
-        .http2_max_header_list_size(MAX_HTTP2_HEADER_BYTES))
+        .http2_max_header_list_size(MAX_HTTP2_HEADER_BYTES)
 }
 
 /// The hosts of the proxies that reqwest will find in the environment or the system's settings.
@@ -82,10 +87,14 @@ fn proxy_hosts() -> Vec<String> {
         .collect()
 }
 
+/// Who browsers trust.
+pub(super) fn public_roots() -> RootCertStore {
+    webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()
+}
+
 /// The provider is named here, so that no global one needs to be installed, nor can be in the way.
-fn tls() -> Result<ClientConfig, FetchSetupError> {
+fn tls(roots: RootCertStore) -> Result<ClientConfig, FetchSetupError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| FetchSetupError::Tls(error.to_string()))?

@@ -59,16 +59,21 @@ fn classify(error: &reqwest::Error, connect_timeout: Duration) -> Verdict {
         return (FailureKind::Timeout, format!("no connection in {limit}"));
     }
     let judged = causes(error).find_map(|cause| judge(cause, connecting));
-    judged.unwrap_or_else(|| {
-        let (kind, message) = if connecting {
-            (FailureKind::Connect, "can't connect")
-        } else if error.is_builder() {
-            (FailureKind::Other, "the URL can't be requested")
-        } else {
-            (FailureKind::Other, "the exchange failed")
-        };
-        (kind, message.to_owned())
-    })
+    judged.unwrap_or_else(|| otherwise(error, connecting))
+}
+
+fn otherwise(error: &reqwest::Error, connecting: bool) -> Verdict {
+    if connecting {
+        return (FailureKind::Connect, "can't connect".to_owned());
+    }
+    if error.is_builder() {
+        return (FailureKind::Other, "the URL can't be requested".to_owned());
+    }
+    // HTTP/2's errors are of a crate that is not ours to name: the innermost says it.
+    match find::<hyper::Error>(error).and_then(|broken| causes(broken).last()) {
+        Some(cause) => (FailureKind::Reset, format!("connection broken: {cause}")),
+        None => (FailureKind::Other, "the exchange failed".to_owned()),
+    }
 }
 
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {

@@ -8,13 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::Client;
+use rustls::RootCertStore;
 use tokio::time::{Instant, timeout};
 use url::{Host, Url};
 
 use super::client::{self, Clients};
 use super::decode::{Decoder, too_large};
 use super::failure::{explain, time_as_text};
-use super::guard::{Guard, Refused, Resolver};
+use super::guard::{Guard, Refused};
 use super::{FailureKind, Fetch, FetchError, Jar};
 use crate::request::{Request, Response, origin_of};
 use crate::settings::Settings;
@@ -89,9 +90,16 @@ impl HttpFetch {
     /// # Errors
     /// If the settings can't be used.
     pub fn with_guard(settings: &Settings, guard: Guard) -> Result<Self, FetchSetupError> {
-        let clients = client::clients(settings, &guard, Resolver::new(guard.clone()))?;
+        Self::with_roots(settings, guard, client::public_roots())
+    }
+
+    fn with_roots(
+        settings: &Settings,
+        guard: Guard,
+        roots: RootCertStore,
+    ) -> Result<Self, FetchSetupError> {
         Ok(Self {
-            clients,
+            clients: client::clients(settings, &guard, roots)?,
             guard,
             jar: settings.cookies.then(Arc::default),
             logins: RwLock::default(),
@@ -289,3 +297,6 @@ fn has_body(method: &Method, status: StatusCode) -> bool {
 fn is_redirect(status: StatusCode, headers: &HeaderMap) -> bool {
     status.is_redirection() && headers.contains_key(header::LOCATION)
 }
+
+#[cfg(test)]
+mod tests;
