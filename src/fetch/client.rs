@@ -16,6 +16,7 @@ use crate::settings::Settings;
 /// Long enough for a polite pace on one host, short enough that a crawl of many hosts does not fill
 /// the table of open files.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+const MAX_HTTP1_HEADERS: usize = 256;
 const MAX_HTTP2_HEADER_BYTES: u32 = 64 * 1024;
 
 const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -71,6 +72,7 @@ fn builder(settings: &Settings) -> ClientBuilder {
         .pool_max_idle_per_host(settings.concurrency_per_host)
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .tcp_nodelay(true)
+        .http1_max_headers(MAX_HTTP1_HEADERS)
         .http1_ignore_invalid_headers_in_responses(true)
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)

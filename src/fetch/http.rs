@@ -46,12 +46,21 @@ pub struct HttpFetch {
     clients: Clients,
     guard: Guard,
     jar: Option<Arc<Jar>>,
-    /// User name and password by origin, as they were in a URL.
-    logins: RwLock<HashMap<String, (String, Option<String>)>>,
+    logins: Logins,
     max_body: usize,
     connect_timeout: Duration,
     idle_timeout: Duration,
     timeout: Duration,
+}
+
+/// User name and password by origin, as they were in a URL.
+#[derive(Default)]
+struct Logins(RwLock<HashMap<String, (String, Option<String>)>>);
+
+impl std::fmt::Debug for Logins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Logins(..)")
+    }
 }
 
 /// Why no [`HttpFetch`] could be made.
@@ -79,7 +88,8 @@ impl HttpFetch {
     /// If the settings can't be used.
     pub fn new(settings: &Settings) -> Result<Self, FetchSetupError> {
         let guard = Guard::new();
-        for host in settings.hosts.iter().filter(|host| !host.contains('*')) {
+        for host in &settings.hosts {
+            // A wildcard is no host's name, and so allows nothing.
             guard.allow_host(host);
         }
         Self::with_guard(settings, guard)
@@ -102,7 +112,7 @@ impl HttpFetch {
             clients: client::clients(settings, &guard, roots)?,
             guard,
             jar: settings.cookies.then(Arc::default),
-            logins: RwLock::default(),
+            logins: Logins::default(),
             max_body: settings.max_body,
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
@@ -123,7 +133,11 @@ impl HttpFetch {
             && has_login(url)
         {
             let login = (url.username().to_owned(), url.password().map(str::to_owned));
-            let mut logins = self.logins.write().unwrap_or_else(PoisonError::into_inner);
+            let mut logins = self
+                .logins
+                .0
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             logins.insert(origin, login);
         }
     }
@@ -196,7 +210,7 @@ impl HttpFetch {
     /// `url` with what [`log_in`](Self::log_in) knows for its origin, unless it says itself.
     fn with_login(&self, url: &Url) -> Url {
         let mut url = url.clone();
-        let logins = self.logins.read().unwrap_or_else(PoisonError::into_inner);
+        let logins = self.logins.0.read().unwrap_or_else(PoisonError::into_inner);
         if !logins.is_empty()
             && !has_login(&url)
             && let Ok(origin) = origin_of(&url)

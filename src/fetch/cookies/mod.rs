@@ -26,12 +26,19 @@ const SESSION: &str = "";
 ///
 /// Bounded: 4 KiB a cookie, 180 a site, 3,000 in all; the least used go first. Never blocks for
 /// longer than a look-up takes.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Jar {
     inner: Mutex<Cookies>,
 }
 
-#[derive(Debug, Default)]
+/// Cookies are secrets: shows how many there are.
+impl std::fmt::Debug for Jar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Jar({} cookies)", self.lock().count)
+    }
+}
+
+#[derive(Default)]
 struct Cookies {
     sites: HashMap<String, Site>,
     count: usize,

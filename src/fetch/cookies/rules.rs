@@ -63,11 +63,8 @@ pub(super) fn key(cookie: &Cookie<'_>) -> String {
 /// Whether more than one owner may have hosts under `domain`: it is on the public suffix list, or
 /// has one label.
 fn is_shared(domain: &str) -> bool {
-    !is_address(domain)
-        && (!domain.contains('.')
-            || psl::List
-                .suffix(domain.as_bytes())
-                .is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == domain.as_bytes()))
+    let suffix = psl::List.suffix(domain.as_bytes());
+    suffix.is_some_and(|suffix| suffix.as_bytes() == domain.as_bytes())
 }
 
 /// Whether `host`, as a URL writes it, is an address.
@@ -97,4 +94,72 @@ fn breaks_prefix(cookie: &Cookie<'_>, is_secure: bool) -> bool {
         root && matches!(cookie.domain, CookieDomain::HostOnly(_))
     };
     has_prefix("__Secure-") && !is_secure || has_prefix("__Host-") && !(is_secure && is_bound())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(field: &str, from: &str, expected: Option<&CookieDomain>) {
+        let field = HeaderValue::from_str(field).unwrap();
+        let cookie = accept(&field, &from.parse().unwrap());
+        assert_eq!(
+            cookie.as_ref().map(|cookie| &cookie.domain),
+            expected,
+            "{field:?} from {from}"
+        );
+    }
+
+    #[test]
+    fn domains() {
+        let host = |name: &str| CookieDomain::HostOnly(name.into());
+        let suffix = |name: &str| CookieDomain::Suffix(name.into());
+        check("k=v", "http://a.example/", Some(&host("a.example")));
+        check(
+            "k=v; Domain=a.co.uk",
+            "http://b.a.co.uk/",
+            Some(&suffix("a.co.uk")),
+        );
+        check("k=v; Domain=co.uk", "http://a.co.uk/", None);
+        check("k=v; Domain=intern", "http://a.intern/", None);
+        check(
+            "k=v; Domain=github.io",
+            "http://github.io/",
+            Some(&host("github.io")),
+        );
+        check(
+            "k=v; Domain=localhost",
+            "http://localhost/",
+            Some(&host("localhost")),
+        );
+        check(
+            "k=v; Domain=127.0.0.1",
+            "http://127.0.0.1/",
+            Some(&suffix("127.0.0.1")),
+        );
+        check("k=v; Domain=0.0.1", "http://127.0.0.1/", None);
+    }
+
+    #[test]
+    fn sizes() {
+        let long = "x".repeat(MAX_FIELD_BYTES);
+        check(&format!("k=v; Path=/{long}"), "http://a.example/", None);
+        let long = "x".repeat(MAX_COOKIE_BYTES);
+        check(&format!("k={long}"), "http://a.example/", None);
+    }
+
+    #[test]
+    fn sites() {
+        let table = [
+            ("a.b.example.com", "example.com"),
+            ("a.b.co.uk", "b.co.uk"),
+            ("co.uk", "co.uk"),
+            ("localhost", "localhost"),
+            ("1.2.3.4", "1.2.3.4"),
+            ("[::1]", "[::1]"),
+        ];
+        for (host, site) in table {
+            assert_eq!(site_of(host), site);
+        }
+    }
 }

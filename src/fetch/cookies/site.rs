@@ -11,14 +11,13 @@ use super::rules;
 const MAX_COOKIES_PER_SITE: usize = 180;
 
 /// A few cookies, looked at one by one.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Site {
     cookies: Vec<Kept>,
     /// When a cookie of it was last set or sent.
     pub(super) used: u64,
 }
 
-#[derive(Debug)]
 struct Kept {
     key: String,
     cookie: Cookie<'static>,
@@ -122,5 +121,22 @@ impl Site {
         if let Some(kept) = self.cookies.iter_mut().find(|kept| kept.key == key) {
             kept.is_stored = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_expires_meanwhile_is_not_sent() {
+        let url: Url = "http://a.example/".parse().unwrap();
+        let mut site = Site::default();
+        for field in ["k=v", "l=w"] {
+            let cookie = Cookie::parse(field, &url).unwrap();
+            site.set(cookie, 1, &mut HashSet::new());
+        }
+        site.cookies[0].cookie.expire();
+        assert_eq!(site.header(&url).as_deref(), Some("l=w"));
     }
 }

@@ -5,7 +5,7 @@ use flate2::write::{DeflateEncoder, GzEncoder};
 use http::Method;
 use nephila::fetch::{FailureKind, Fetch, HttpFetch};
 
-use super::{answer, fetch, get, http, request, settings};
+use super::{answer, empty, fetch, get, http, request, settings};
 use crate::raw::{Act, Server};
 
 async fn check(bytes: Vec<u8>, expected: &str) {
@@ -59,12 +59,8 @@ async fn sloppy_heads() {
         "text",
     )
     .await;
-    check(http("Content-Length : 4\r\n", b"text"), "text").await;
-    check(
-        http("X: folded\r\n into two\r\nContent-Length: 4\r\n", b"text"),
-        "text",
-    )
-    .await;
+    check(http("Content-Length : 4\r\n", b"text and more"), "text").await;
+    check(http(&"X: y\r\n".repeat(200), b"text"), "text").await;
     check(
         b"HTTP/1.1 200\r\nContent-Length: 4\r\n\r\ntext".into(),
         "text",
@@ -72,6 +68,21 @@ async fn sloppy_heads() {
     .await;
     let latin = [b"HTTP/1.1 200 OK\r\nX: caf\xe9\r\n\r\n".as_slice(), b"text"].concat();
     check(latin, "text").await;
+}
+
+#[tokio::test]
+async fn folded_fields() {
+    let server = Server::answering(empty("X: folded\r\n into two\r\n")).await;
+    let response = get(&settings(), &server).await.expect("a response");
+    assert_eq!(response.header("x"), Some("folded into two"));
+}
+
+#[tokio::test]
+async fn wire_bytes_count_even_if_nothing_comes_of_them() {
+    let nothing = gzip(b"").repeat(64 * 1024 / 20 + 1);
+    let server = Server::answering(http("Content-Encoding: gzip\r\n", nothing)).await;
+    let error = get(&settings(), &server).await.expect_err("too many bytes");
+    assert_eq!(error.kind, FailureKind::TooLarge);
 }
 
 #[tokio::test]
@@ -110,12 +121,12 @@ async fn answers_that_have_no_body() {
         (Method::GET, answer("204 No Content", "", b"")),
         (
             Method::GET,
-            answer("304 Not Modified", "Content-Length: 99999999\r\n", b""),
+            answer("304 Not Modified", "Content-Encoding: what\r\n", b""),
         ),
         (
             Method::HEAD,
             http(
-                "Content-Length: 99999999\r\nContent-Encoding: gzip\r\n",
+                "Content-Length: 99999999\r\nContent-Encoding: what\r\n",
                 b"",
             ),
         ),

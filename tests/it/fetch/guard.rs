@@ -3,7 +3,7 @@ use std::process::Command;
 use nephila::fetch::{FailureKind, Fetch, Guard, HttpFetch};
 use nephila::settings::Settings;
 
-use super::{empty, http, request, settings};
+use super::{empty, http, request};
 use crate::raw::Server;
 
 async fn check_refused(fetch: &HttpFetch, url: &str, expected: &str) {
@@ -139,7 +139,12 @@ async fn in_an_environment_with_a_proxy() {
     let Ok(server) = std::env::var(PROXY) else {
         return;
     };
-    let fetch = HttpFetch::new(&settings()).expect("a fetch");
+    // The proxy at `localhost` is trusted without being allowed.
+    let settings = Settings {
+        hosts: vec!["127.0.0.1".into()],
+        ..Settings::default()
+    };
+    let fetch = HttpFetch::new(&settings).expect("a fetch");
     let response = fetch
         .fetch(&request("http://a.example/x"))
         .await

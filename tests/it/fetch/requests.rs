@@ -77,6 +77,9 @@ async fn a_redirect_needs_no_sound_body() {
     get(&settings(), &server)
         .await
         .expect_err("nowhere to go, and no body");
+    let fields = "Location: /x\r\nContent-Encoding: gzip\r\n";
+    let server = Server::answering(answer("201 Created", fields, b"Made")).await;
+    get(&settings(), &server).await.expect_err("no redirect");
 }
 
 /// The Authorization field of the last request.
@@ -135,7 +138,7 @@ async fn a_login_is_for_its_origin() {
         .expect("a response");
     assert_eq!(authorization(&other), None);
 
-    // What a link says of itself counts for that request, and is not kept.
+    // What a link says of itself counts for that request alone.
     let link = other.url("/").replace("://", "://bob@");
     fetch.fetch(&request(&link)).await.expect("a response");
     assert_eq!(authorization(&other).as_deref(), Some("basic ym9iog=="));
@@ -144,6 +147,18 @@ async fn a_login_is_for_its_origin() {
         .await
         .expect("a response");
     assert_eq!(authorization(&other), None);
+    let link = server.url("/").replace("://", "://bob@");
+    fetch.fetch(&request(&link)).await.expect("a response");
+    assert_eq!(authorization(&server).as_deref(), Some("basic ym9iog=="));
+
+    // A URL without a login takes none away.
+    fetch.log_in(&server.url("/").parse().expect("a URL"));
+    fetch
+        .fetch(&request(&server.url("/")))
+        .await
+        .expect("a response");
+    assert_ne!(authorization(&server), None);
+    assert!(!format!("{fetch:?}").contains("secret"));
 }
 
 #[tokio::test]
