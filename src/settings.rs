@@ -41,7 +41,7 @@ pub struct Settings {
     /// 1 s elsewhere.
     #[serde(with = "human::optional_duration")]
     pub delay: Option<Duration>,
-    /// Part of the delay that is random: 0 is an exact pace, 0.5 is between 0.5 and 1.5 delays.
+    /// Part of the delay that is added at random: 0 is an exact pace, 0.5 waits 1 to 1.5 delays.
     pub jitter: f64,
     /// The longest Crawl-delay of a robots.txt that is obeyed; a longer one is cut to this.
     #[serde(with = "human::duration")]

@@ -18,3 +18,6 @@ mod store;
 mod architecture;
 #[cfg(test)]
 mod crawl;
+mod docs;
+#[cfg(test)]
+mod tutorial;

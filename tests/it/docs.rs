@@ -1,0 +1,299 @@
+//! What the documentation says is so: settings, tables, commands, links between pages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use nephila::prelude::*;
+use nephila::settings::{FileKind, Layer, Origin, SETTINGS, Settings, SettingsFile};
+use nephila::site::Site;
+use nephila::{Crawl, fetch::FailureKind};
+use sqlx::{Connection, SqliteConnection};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Every page of documentation, by its path from the root.
+fn pages() -> Vec<String> {
+    let mut all = Vec::new();
+    for folder in ["", "docs"] {
+        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                let name = path.strip_prefix(root()).unwrap();
+                all.push(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+/// The cells of every table row under a heading: `(heading, cells)`, header and rule left out.
+fn rows(markdown: &str) -> Vec<(String, Vec<String>)> {
+    let mut heading = String::new();
+    let mut all = Vec::new();
+    let mut in_table = false;
+    for line in markdown.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            heading = title.replace('`', "");
+        }
+        let is_row = line.starts_with("| ") || line.starts_with("|-");
+        if is_row && in_table && !line.starts_with("|-") {
+            let cells = line.trim_matches('|').split(" | ");
+            all.push((
+                heading.clone(),
+                cells.map(|cell| cell.trim().into()).collect(),
+            ));
+        }
+        in_table = is_row;
+    }
+    all
+}
+
+/// The code blocks of one language.
+fn blocks(markdown: &str, language: &str) -> Vec<String> {
+    let opening = format!("```{language}\n");
+    let parts = markdown.split(&opening).skip(1);
+    parts
+        .map(|part| part.split("```").next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+fn bare(cell: &str) -> String {
+    cell.replace('`', "")
+}
+
+#[test]
+fn every_setting_is_documented_with_its_default() {
+    let rows = rows(&read("docs/settings.md"));
+    let mut known = BTreeSet::new();
+    for (_, cells) in &rows {
+        let [name, default, takes, _] = &cells[..] else {
+            panic!("a row of settings has four cells: {cells:?}");
+        };
+        let (name, default) = (bare(name), bare(default));
+        let setting = SETTINGS.iter().find(|setting| setting.name == name);
+        let setting = setting.unwrap_or_else(|| panic!("`{name}` is no setting"));
+        assert_eq!(setting.expects, takes, "{name}");
+        assert!(known.insert(name.clone()), "{name} stands twice");
+        let settings = match default.as_str() {
+            "unset" => Settings::default(),
+            text => {
+                let layer = Layer::from_texts([(name.as_str(), text, Origin::Default)]).unwrap();
+                Settings::from_layers([&layer]).unwrap().0
+            }
+        };
+        let value = |settings| serde_json::to_value::<Settings>(settings).unwrap()[&name].clone();
+        let expected = value(Settings::default());
+        assert_eq!(value(settings), expected, "the default of {name}");
+        assert_eq!(default == "unset", expected.is_null(), "{name}");
+    }
+    let missing: Vec<_> = SETTINGS
+        .iter()
+        .map(|setting| setting.name)
+        .filter(|name| !known.contains(*name))
+        .collect();
+    assert!(missing.is_empty(), "not documented: {missing:?}");
+}
+
+#[test]
+fn settings_files_in_the_documentation_are_read() {
+    for page in pages() {
+        for block in blocks(&read(&page), "toml") {
+            if block.contains("[dependencies]") {
+                continue;
+            }
+            let file = SettingsFile::parse(FileKind::Project, Path::new("nephila.toml"), &block);
+            assert!(file.is_ok(), "{page}: {}\n{block}", file.unwrap_err());
+        }
+    }
+}
+
+#[derive(Item)]
+#[item(table = "quotes", key = "text")]
+struct Quote {
+    text: String,
+    author: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct DocsQuotes {
+    site: String,
+}
+
+#[spider]
+impl DocsQuotes {
+    async fn start(&self, seeds: Seeds) -> Result {
+        seeds
+            .push(format!("{}api/quotes?page=1", self.site), Self::page)
+            .await
+    }
+
+    async fn page(&self, page: Page) -> Result<Vec<Quote>> {
+        let answer: serde_json::Value = page.json()?;
+        let quotes = answer["quotes"].as_array().ok_or("no quotes")?;
+        let quote = |quote: &serde_json::Value| Quote {
+            text: quote["text"].to_string(),
+            author: None,
+        };
+        Ok(quotes.iter().map(quote).collect())
+    }
+}
+
+/// A database after a crawl.
+async fn crawled(folder: &Path) -> SqliteConnection {
+    let site = Site::start("127.0.0.1:0").await.unwrap();
+    let url = format!("sqlite:{}", folder.join("crawl.db").display());
+    let spider = DocsQuotes {
+        site: site.url().to_string(),
+    };
+    let report = Crawl::new(spider).db(&url).run().await.unwrap();
+    assert_eq!(report.exit_code(), 0, "{report:?}");
+    SqliteConnection::connect(&url).await.unwrap()
+}
+
+/// Columns and their types, by table or view.
+async fn columns(db: &mut SqliteConnection) -> BTreeMap<String, BTreeMap<String, String>> {
+    let all: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT m.name, c.name, iif(m.type = 'view', '', c.type)
+         FROM sqlite_schema m JOIN pragma_table_info(m.name) c
+         WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite%' AND m.name NOT LIKE '_sqlx%'",
+    )
+    .fetch_all(db)
+    .await
+    .unwrap();
+    let mut tables = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for (table, column, kind) in all {
+        tables.entry(table).or_default().insert(column, kind);
+    }
+    tables
+}
+
+#[tokio::test]
+async fn every_column_is_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut there = columns(&mut crawled(folder.path()).await).await;
+    // Of a table of items, what the store adds to the struct.
+    let mut items = there.remove("quotes").unwrap();
+    items.retain(|column, _| column.starts_with('_'));
+    there.insert("Items".to_owned(), items);
+    let mut documented = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for (heading, cells) in rows(&read("docs/database.md")) {
+        if !matches!(cells[0].as_str(), "done" | "failed" | "skipped") {
+            let kind = if heading == "url" { "" } else { &cells[1] };
+            let columns = documented.entry(heading).or_default();
+            let twice = columns.insert(bare(&cells[0]), kind.to_owned());
+            assert_eq!(twice, None, "{cells:?}");
+        }
+    }
+    assert_eq!(documented, there);
+}
+
+#[test]
+fn every_kind_of_failure_is_documented() {
+    let kinds = [
+        FailureKind::Dns,
+        FailureKind::Connect,
+        FailureKind::Tls,
+        FailureKind::Timeout,
+        FailureKind::Reset,
+        FailureKind::Protocol,
+        FailureKind::TooLarge,
+        FailureKind::Encoding,
+        FailureKind::Blocked,
+        FailureKind::Other,
+    ];
+    let reasons: String = rows(&read("docs/database.md"))
+        .into_iter()
+        .filter(|(_, cells)| cells[0] == "failed")
+        .map(|(_, cells)| cells[1].clone())
+        .collect();
+    for kind in kinds {
+        let name = format!("`{}`", kind.as_str());
+        assert!(reasons.contains(&name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn queries_in_the_documentation_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut db = crawled(folder.path()).await;
+    for block in blocks(&read("docs/database.md"), "sql") {
+        let query = sqlx::raw_sql(sqlx::AssertSqlSafe(block.clone()));
+        let outcome = query.execute(&mut db).await;
+        assert!(outcome.is_ok(), "{}\n{block}", outcome.unwrap_err());
+    }
+}
+
+/// Code that only a test can run is shown as it stands in one.
+#[test]
+fn ignored_code_stands_in_a_test() {
+    let squeezed = |text: &str| text.split_whitespace().collect::<String>();
+    let tests = squeezed(&read("tests/it/tutorial.rs"))
+        .replace(",]", "]")
+        .replace(",)", ")");
+    let mut count = 0;
+    for page in pages() {
+        for block in blocks(&read(&page), "rust,ignore") {
+            assert!(tests.contains(&squeezed(&block)), "{page}:\n{block}");
+            count += 1;
+        }
+    }
+    assert!(count > 0);
+}
+
+/// The anchor that a heading gets.
+fn anchor(heading: &str) -> String {
+    let kept = heading
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .collect::<String>();
+    kept.trim().replace(' ', "-")
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let mut count = 0;
+    for page in pages() {
+        let text = read(&page);
+        let folder = root().join(&page);
+        let folder = folder.parent().unwrap();
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split(')').next().unwrap_or_default();
+            if target.starts_with("http") || target.starts_with("crate::") {
+                continue;
+            }
+            let (file, place) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() {
+                root().join(&page)
+            } else {
+                folder.join(file)
+            };
+            assert!(path.exists(), "{page} links to {target}");
+            if !place.is_empty() {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let headings = text.lines().filter(|line| line.starts_with('#'));
+                let known = headings
+                    .map(|line| anchor(line.trim_start_matches('#')))
+                    .any(|anchor| anchor == place);
+                assert!(known, "{page} links to {target}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 0);
+}
+
+#[test]
+fn anchors() {
+    let check = |heading, expected| assert_eq!(anchor(heading), expected);
+    check(" `crawl`", "crawl");
+    check("Why you might not want this", "why-you-might-not-want-this");
+    check("Decisions: what, because", "decisions-what-because");
+}
