@@ -18,6 +18,7 @@ mod store;
 mod architecture;
 #[cfg(test)]
 mod crawl;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod tutorial;
