@@ -29,7 +29,8 @@ use crate::policy::retry::Backoff;
 use crate::policy::scope::is_loopback;
 use crate::request::HostKey;
 use crate::settings::RobotsMode;
-use crate::store::{Host, PageState, Rest, RobotsFile, StoreError, Taken};
+use crate::spider::step_named;
+use crate::store::{Host, PageState, Rest, RobotsFile, StoreError, Taken, Ticket};
 
 /// Hosts leased at once. Their windows share [`WINDOWS`] requests.
 const MAX_HOSTS: usize = 4_096;
@@ -601,6 +602,14 @@ impl Dispatcher {
     }
 
     fn loaded(&mut self, host: HostKey, taken: Taken, asked: usize) {
+        let unknown = |ticket: &&Ticket| {
+            step_named(&*self.shared.spider, &ticket.request.step.name).is_none()
+        };
+        if let Some(ticket) = taken.tickets.iter().find(unknown) {
+            let step = ticket.request.step.name.to_string();
+            self.stop_for(Stop::UnknownStep(step), Instant::now());
+            return;
+        }
         self.frontier.loaded(host, taken, asked);
         self.weed(host);
     }

@@ -125,6 +125,8 @@ pub enum Stop {
     Limit(&'static str),
     /// Somebody asked for it.
     Interrupted,
+    /// Requests are queued for a step that the spider does not have (any more).
+    UnknownStep(String),
     /// The store or the engine can't go on.
     Broken(String),
 }

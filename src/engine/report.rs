@@ -369,12 +369,13 @@ impl Report {
         }
     }
 
-    /// 0 all is well · 1 ended with problems · 3 stopped with work left · 130 interrupted · 70
+    /// 0 all is well · 1 ended with problems · 2 the spider does not fit the queue · 3 stopped with work left · 130 interrupted · 70
     /// broken.
     pub fn exit_code(&self) -> u8 {
         match &self.stop {
             Stop::Broken(_) => 70,
             Stop::Interrupted => 130,
+            Stop::UnknownStep(_) => 2,
             _ if !self.problems.is_empty() => 1,
             Stop::Limit(_) => 3,
             Stop::Finished => 0,

@@ -12,7 +12,7 @@ use crate::fetch::{DynFetch, HttpFetch};
 use crate::policy::scope::Scope;
 use crate::request::{Fingerprint, Identity, KnownLinks, Request, Uncrawlable, canonical};
 use crate::settings::Settings;
-use crate::spider::Spider;
+use crate::spider::{Spider, step_named};
 use crate::store::{NewRequest, Store};
 
 pub(super) struct Shared {
@@ -90,10 +90,23 @@ impl Shared {
             .contains(url)
     }
 
+    /// The identity of a request. A step that was renamed goes by its oldest name, so that what was
+    /// crawled under that is not crawled again.
+    fn fingerprint(&self, request: &mut Request, path: &str, nonce: Option<u64>) -> Fingerprint {
+        let step = step_named(&*self.spider, &request.step.name);
+        let Some(oldest) = step.and_then(|step| step.was.first()) else {
+            return self.identity.fingerprint(request, path, nonce);
+        };
+        let name = std::mem::replace(&mut request.step.name, (*oldest).into());
+        let fingerprint = self.identity.fingerprint(request, path, nonce);
+        request.step.name = name;
+        fingerprint
+    }
+
     /// A request that nothing speaks against, as the store takes it.
     pub(super) fn identify(
         &self,
-        request: Request,
+        mut request: Request,
         seed: bool,
         nonce: u64,
     ) -> Result<NewRequest, Refusal> {
@@ -104,7 +117,7 @@ impl Shared {
                 _ => Refusal("invalid", String::new()),
             })?;
         let nonce = (!request.dedup).then_some(nonce);
-        let fingerprint: Fingerprint = self.identity.fingerprint(&request, &path, nonce);
+        let fingerprint = self.fingerprint(&mut request, &path, nonce);
         let host = self.identity.host(&origin);
         Ok(NewRequest {
             host,

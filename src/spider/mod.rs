@@ -114,7 +114,7 @@ pub trait Spider: Send + Sync + 'static {
 pub struct StepInfo {
     /// Its name in the database.
     pub name: &'static str,
-    /// Names it had before: queued requests under them are its own.
+    /// Names it had before, oldest first: requests queued or done under them are its own.
     pub was: &'static [&'static str],
     /// HTTP statuses that it reads besides 2xx.
     pub accepts: &'static [u16],

@@ -548,3 +548,62 @@ async fn a_redirect_to_itself_that_sets_a_cookie_ends_well() {
     assert_eq!(report.statistics.redirects, 1, "{:?}", groups(&report));
     assert_eq!(report.statistics.pages + report.statistics.failed, 1);
 }
+
+/// The spider `steps` as it was, with a step that its later versions do not have.
+#[derive(Deserialize)]
+struct Before {
+    start: Url,
+}
+
+#[spider(name = "steps", max_pages = 5)]
+impl Before {
+    async fn start(&self, seeds: Seeds) -> Result {
+        seeds.push(&self.start, Self::detail).await
+    }
+
+    async fn detail(&self, page: Page) -> Result<Node> {
+        page.follow("a", Self::detail)?;
+        page.item()
+    }
+}
+
+/// Its step was dropped.
+#[derive(Default)]
+struct Dropped;
+
+#[spider(name = "steps", start = "http://127.0.0.1:1/")]
+impl Dropped {
+    async fn other(&self, _page: Page) -> Result {
+        Ok(())
+    }
+}
+
+/// Its step was renamed, and says so.
+#[derive(Default)]
+struct Renamed;
+
+#[spider(name = "steps", start = "http://127.0.0.1:1/")]
+impl Renamed {
+    #[step(was = "detail")]
+    async fn node(&self, page: Page) -> Result<Node> {
+        page.follow("a", Self::node)?;
+        page.item()
+    }
+}
+
+#[tokio::test]
+async fn requests_of_a_step_that_is_gone_are_kept_and_reported() {
+    let site = site().await;
+    let folder = tempfile::tempdir().unwrap();
+    let db = format!("sqlite:{}", folder.path().join("crawl.db").display());
+    let start = site.page("/graph/0?of=40");
+    let before = Crawl::new(Before { start }).db(&db).run().await.unwrap();
+    assert_eq!(before.stop, Stop::Limit("max_pages"));
+    let dropped = Crawl::new(Dropped).db(&db).run().await.unwrap();
+    assert_eq!(dropped.stop, Stop::UnknownStep("detail".into()));
+    assert_eq!(dropped.exit_code(), 2);
+    let renamed = Crawl::new(Renamed).db(&db).run().await.unwrap();
+    assert_eq!(renamed.exit_code(), 0, "{:?}", groups(&renamed));
+    let nodes = |report: &Report| report.statistics.item_count();
+    assert_eq!(nodes(&before) + nodes(&renamed), 40);
+}

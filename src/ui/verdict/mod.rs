@@ -88,7 +88,7 @@ fn head(to: &mut Lines<'_>, report: &Report) {
         Stop::Finished => String::new(),
         Stop::Limit(limit) => format!(" stopped at {limit} ({} queued),", count(run.left())),
         Stop::Interrupted => format!(" interrupted ({} queued),", count(run.left())),
-        Stop::Broken(_) => " broke off,".to_owned(),
+        Stop::UnknownStep(_) | Stop::Broken(_) => " broke off,".to_owned(),
     };
     let seconds = report.elapsed.as_secs_f64();
     let speed = if seconds >= 1.0 {
@@ -113,9 +113,21 @@ fn head(to: &mut Lines<'_>, report: &Report) {
         plural(run.item_count(), "item"),
         duration(report.elapsed),
     );
-    if let Stop::Broken(why) = &report.stop {
-        to.error(&clean(why));
+    match &report.stop {
+        Stop::Broken(why) => to.error(&clean(why)),
+        Stop::UnknownStep(step) => unknown_step(to, &clean(step), &clean(&run.spider)),
+        _ => {}
     }
+}
+
+/// Queued requests outlived their step; none of them is lost.
+fn unknown_step(to: &mut Lines<'_>, step: &str, spider: &str) {
+    to.error(&format!(
+        "requests are queued for step `{step}`, which spider `{spider}` does not have"
+    ));
+    to.note(&format!(
+        "nothing is lost. Renamed? add #[step(was = \"{step}\")] above its new name; or start anew with --fresh"
+    ));
 }
 
 /// Seeds that never became pages.
@@ -140,7 +152,7 @@ fn tail(to: &mut Lines<'_>, report: &Report, crawled: &Crawled) {
             clean(table)
         ),
         (Stop::Finished, None) => return,
-        (Stop::Limit(_) | Stop::Interrupted | Stop::Broken(_), _) => {
+        (_, _) => {
             format!("go on: {}", crawled.command)
         }
     };
