@@ -77,6 +77,16 @@ pub struct Settings {
     pub max_body: usize,
     /// The longest chain of redirects.
     pub max_redirects: u8,
+    /// CPU time for parsing a page's HTML; what was not read by then is left out, and said so.
+    #[serde(with = "human::duration")]
+    pub max_parse_time: Duration,
+    /// Elements and comments of a page, and half of its attributes; what comes after is left out,
+    /// and said so.
+    pub max_nodes: usize,
+    /// Elements in each other; deeper ones become siblings, as in browsers. 16 to 10,000.
+    pub max_element_depth: u16,
+    /// Attributes of an element; more are left out, and said so.
+    pub max_attributes: usize,
     /// Time to connect, TLS included.
     #[serde(with = "human::duration")]
     pub connect_timeout: Duration,
@@ -127,6 +137,10 @@ impl Default for Settings {
             max_links: 50_000,
             max_body: 16 * 1024 * 1024,
             max_redirects: 10,
+            max_parse_time: Duration::from_millis(500),
+            max_nodes: 100_000,
+            max_element_depth: 512,
+            max_attributes: 1_000,
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(20),
             timeout: Duration::from_mins(1),

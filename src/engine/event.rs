@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use url::Url;
 
-use crate::page::FieldError;
+use crate::page::{FieldError, Truncation};
 use crate::store::{PageReceipt, PageState, Refused, Resumed, RunId};
 
 /// Something that happened. Hooks get every one of them, in order, from the task that did it.
@@ -112,6 +112,8 @@ pub struct PageEvent {
     pub empty: Vec<(String, String)>,
     /// Selectors of `follow` and `items` that matched nothing.
     pub missed: Vec<String>,
+    /// Which limit the page's tree went beyond: not all of it was there to be read.
+    pub truncation: Option<Truncation>,
 }
 
 /// Why a crawl ended.

@@ -18,8 +18,9 @@ use super::committer::Finished;
 use super::life;
 use super::shared::{Refusal, Shared};
 use crate::item::{Record, Value};
-use crate::page::{Context, Emitted, FieldError, Page};
+use crate::page::{Context, Emitted, FieldError, Page, ParseLimits};
 use crate::request::{Response, Result};
+use crate::settings::Settings;
 use crate::spider::{Failure, Seeds};
 use crate::store::{PageState, Refused, Ticket, Verdict};
 
@@ -147,6 +148,7 @@ async fn run(shared: &Shared, job: Job) -> Finished {
         referrer: ticket.referrer.clone(),
         spider: shared.spider.type_of_steps(),
         known: Some(Arc::clone(&shared.known)),
+        limits: limits(&shared.settings),
     };
     let page = Page::new(response, context);
     let trouble = match call {
@@ -176,6 +178,15 @@ async fn run(shared: &Shared, job: Job) -> Finished {
     finished.event.field = trouble.field;
     finished.event.missed.extend(missed);
     finished
+}
+
+fn limits(settings: &Settings) -> ParseLimits {
+    ParseLimits {
+        time: settings.max_parse_time,
+        nodes: settings.max_nodes,
+        depth: settings.max_element_depth,
+        attributes: settings.max_attributes,
+    }
 }
 
 /// Why a page failed.
@@ -293,6 +304,7 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
     }
     finished.commit.refused = refusals.0;
     finished.event.missed = missed;
+    finished.event.truncation = page.truncation();
     count(&records, finished);
     finished.commit.records = records;
 }

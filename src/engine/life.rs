@@ -340,6 +340,7 @@ pub(super) fn finished(ticket: &Ticket, verdict: Verdict, took: Duration) -> Fin
         items: Vec::new(),
         empty: Vec::new(),
         missed: Vec::new(),
+        truncation: None,
     };
     let commit = PageCommit {
         key: ticket.key,

@@ -54,6 +54,8 @@ pub struct Statistics {
     pub refused: BTreeMap<String, RefusedCount>,
     /// Selectors that matched nothing: "step selector" and on how many pages.
     pub missed: BTreeMap<String, u64>,
+    /// Pages that were not read whole, by the setting whose limit they went beyond.
+    pub truncated: BTreeMap<&'static str, TruncatedCount>,
     /// What kept the spider from naming its seeds, or seeds from being crawled.
     pub start_failed: Vec<String>,
     /// Warnings, in order.
@@ -127,6 +129,15 @@ pub struct RefusedCount {
     pub sample: String,
 }
 
+/// Pages whose tree went beyond one limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TruncatedCount {
+    /// How many.
+    pub count: u64,
+    /// The first of them.
+    pub sample: String,
+}
+
 impl Statistics {
     /// Takes account of an event.
     pub fn apply(&mut self, event: &Event) {
@@ -185,6 +196,14 @@ impl Statistics {
             .saturating_sub(self.pages + self.failed + self.skipped + self.redirects)
     }
 
+    fn warn_of_truncated(&mut self) {
+        for (setting, TruncatedCount { count, sample }) in &self.truncated {
+            self.warnings.push(format!(
+                "{count} page(s) went beyond {setting} and were not read whole, like {sample}"
+            ));
+        }
+    }
+
     fn fetched(&mut self, origin: &str, status: u16, took: Duration, bytes: u64) {
         *self.statuses.entry(status).or_default() += 1;
         self.bytes += bytes;
@@ -224,6 +243,13 @@ impl Statistics {
         }
         for selector in &page.missed {
             *bounded(&mut self.missed, &format!("{} {selector}", page.step)) += 1;
+        }
+        if let Some(truncation) = page.truncation {
+            let truncated = self.truncated.entry(truncation.setting()).or_default();
+            truncated.count += 1;
+            if truncated.count == 1 {
+                truncated.sample = page.url.to_string();
+            }
         }
         if page.state != PageState::Done {
             let missing = page.depth > 0 && matches!(page.status, 404 | 410);
@@ -342,7 +368,13 @@ pub enum Problem {
 
 impl Report {
     /// Judges an ended run by its settings.
-    pub fn new(stop: Stop, elapsed: Duration, statistics: Statistics, settings: &Settings) -> Self {
+    pub fn new(
+        stop: Stop,
+        elapsed: Duration,
+        mut statistics: Statistics,
+        settings: &Settings,
+    ) -> Self {
+        statistics.warn_of_truncated();
         let mut problems = Vec::new();
         let resumed = statistics.resumed.is_some();
         let errors = statistics.failed - statistics.missing;

@@ -20,12 +20,14 @@ mod element;
 mod emitted;
 mod field_error;
 mod form;
+mod parse;
 mod read;
 mod selector;
 
 pub use element::Element;
 pub use emitted::Emitted;
 pub use field_error::{FieldError, Miss};
+pub use parse::{ParseLimits, Truncation};
 pub use read::{Extract, Found, FromHit, FromMatch, FromUrl, Hit, Rule, Scope};
 pub use selector::{AsSelector, Selector, SelectorError};
 
@@ -38,6 +40,8 @@ use http::{HeaderMap, StatusCode};
 use scraper::Html;
 use serde::de::DeserializeOwned;
 use url::Url;
+
+use parse::Parsed;
 
 use crate::item::Item;
 use crate::request::{
@@ -52,7 +56,7 @@ struct Inner {
     response: Response,
     context: Context,
     text: OnceCell<String>,
-    html: OnceCell<Html>,
+    html: OnceCell<Parsed>,
     base: OnceCell<Url>,
     emitted: RefCell<Emitted>,
 }
@@ -68,6 +72,8 @@ pub struct Context {
     pub spider: Option<TypeId>,
     /// Links that need not be emitted again.
     pub known: Option<Arc<KnownLinks>>,
+    /// What parsing it may cost.
+    pub limits: ParseLimits,
 }
 
 impl Page {
@@ -320,10 +326,27 @@ impl Page {
         Element::root(self.clone())
     }
 
+    /// Whether the page is so hostile, or so large, that its tree is not all of it: see the settings
+    /// `max_parse_time`, `max_nodes`, `max_element_depth` and `max_attributes`. What is there can be
+    /// used like any other page.
+    pub fn is_truncated(&self) -> bool {
+        self.parsed().truncation.is_some()
+    }
+
+    /// Which limit the tree went beyond, if it was asked for at all.
+    pub fn truncation(&self) -> Option<Truncation> {
+        self.0.html.get().and_then(|parsed| parsed.truncation)
+    }
+
     fn html(&self) -> &Html {
+        &self.parsed().html
+    }
+
+    fn parsed(&self) -> &Parsed {
+        let limits = &self.0.context.limits;
         self.0
             .html
-            .get_or_init(|| Html::parse_document(self.text()))
+            .get_or_init(|| parse::parse(self.text(), limits))
     }
 
     /// Joins with the base URL if the page is HTML that was parsed, else with the page's own.

@@ -47,6 +47,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("max_links", "a whole number, at least 1"),
     setting("max_body", "a size of at least 1 KB, like \"16 MiB\""),
     setting("max_redirects", "a whole number, 0 to 255"),
+    setting("max_parse_time", DURATION),
+    setting("max_nodes", "a whole number, at least 100"),
+    setting("max_element_depth", "a whole number, 16 to 10000"),
+    setting("max_attributes", "a whole number, 1 to 10000"),
     setting("connect_timeout", DURATION),
     setting("idle_timeout", DURATION),
     setting("timeout", DURATION),
@@ -103,6 +107,16 @@ impl Settings {
             ),
             ("max_links", self.max_links >= 1),
             ("max_body", self.max_body >= 1_000),
+            ("max_parse_time", !self.max_parse_time.is_zero()),
+            ("max_nodes", self.max_nodes >= 100),
+            (
+                "max_element_depth",
+                (16..=10_000).contains(&self.max_element_depth),
+            ),
+            (
+                "max_attributes",
+                (1..=10_000).contains(&self.max_attributes),
+            ),
             (
                 "step_threads",
                 self.step_threads

@@ -12,7 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("item", &[]),
     ("settings", &[]),
     ("request", &[]),
-    ("page", &["request", "item"]),
+    ("page", &["request", "item", "clock"]),
     ("spider", &["page", "request", "item"]),
     ("policy", &["settings", "request"]),
     ("frontier", &["request", "policy"]),

@@ -1,0 +1,149 @@
+//! Parsing HTML within bounds.
+//!
+//! An HTML parser is quadratic in the depth of its input: for every tag it may look through all
+//! elements that are open, and 240 KB of `<div>` cost it 12 seconds, during which nothing can stop
+//! it. So it works here under watch, in two places:
+//!
+//! * **Between tokenizer and tree** a [`Gate`] sees every token. What the tree did for it was metered
+//!   (each look at an open element is a call of ours, so quadratic work is counted, not guessed);
+//!   once the [`ParseLimits`] are reached it lets no more tokens through. A page ends there, as if it
+//!   had been cut: all that was read before is there.
+//! * **Before the tokenizer** the text is fed in pieces. One tag with 100,000 attributes is a single
+//!   token for which the tokenizer compares each name with all others. A piece from which no token
+//!   came is the sign of it; only then is the text looked at, and superfluous attributes are skipped.
+//!
+//! Depth is no end: an element that would lie too deep becomes the next sibling instead of the child,
+//! as in browsers.
+
+mod attributes;
+mod gate;
+mod meter;
+mod sink;
+
+use std::fmt;
+use std::time::Duration;
+
+use html5ever::TokenizerResult;
+use html5ever::buffer_queue::BufferQueue;
+use html5ever::tendril::StrTendril;
+use html5ever::tokenizer::{Tokenizer, TokenizerOpts};
+use scraper::Html;
+
+use attributes::Attributes;
+use gate::Gate;
+use meter::Meter;
+
+use crate::clock;
+
+/// Bytes that the tokenizer gets at once: at most some 1,400 attributes.
+const PIECE: usize = 4 * 1024;
+
+/// What parsing one page may cost; see the settings of the same names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseLimits {
+    /// CPU time.
+    pub time: Duration,
+    /// Elements and comments; as many attributes twice over.
+    pub nodes: usize,
+    /// Elements in each other.
+    pub depth: u16,
+    /// Attributes of an element.
+    pub attributes: usize,
+}
+
+impl Default for ParseLimits {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_millis(500),
+            nodes: 100_000,
+            depth: 512,
+            attributes: 1_000,
+        }
+    }
+}
+
+/// The limit that a page went beyond, so that its tree is not all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Truncation {
+    /// An element has too many attributes; those after are missing.
+    Attributes,
+    /// Elements lie too deep; they were moved up, nothing is missing.
+    Depth,
+    /// Too many elements; those after are missing.
+    Nodes,
+    /// Parsing took too long; what was not read by then is missing.
+    Time,
+}
+
+impl Truncation {
+    /// The setting that says how much is too much.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::Attributes => "max_attributes",
+            Self::Depth => "max_element_depth",
+            Self::Nodes => "max_nodes",
+            Self::Time => "max_parse_time",
+        }
+    }
+}
+
+impl fmt::Display for Truncation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Attributes => "too many attributes",
+            Self::Depth => "elements nested too deep",
+            Self::Nodes => "too many elements",
+            Self::Time => "too long to parse",
+        })
+    }
+}
+
+/// A tree, and whether it is all of the page.
+pub(super) struct Parsed {
+    pub(super) html: Html,
+    pub(super) truncation: Option<Truncation>,
+}
+
+/// Parses a document as far as the limits let.
+pub(super) fn parse(text: &str, limits: &ParseLimits) -> Parsed {
+    parse_by(text, limits, &clock::thread_cpu)
+}
+
+fn parse_by(text: &str, limits: &ParseLimits, cpu: &dyn Fn() -> Duration) -> Parsed {
+    let gate = Gate::new(Meter::new(limits, cpu));
+    let tokenizer = Tokenizer::new(gate, TokenizerOpts::default());
+    feed(&tokenizer, text, limits.attributes);
+    tokenizer.end();
+    tokenizer.sink.finish()
+}
+
+fn feed(tokenizer: &Tokenizer<Gate<'_>>, text: &str, max_attributes: usize) {
+    let gate = &tokenizer.sink;
+    let mut attributes = Attributes::new(text, max_attributes);
+    let mut at = 0;
+    while at < text.len() && !gate.is_shut() {
+        let end = text.ceil_char_boundary(at + PIECE);
+        let tokens = gate.tokens();
+        push(tokenizer, &text[at..end]);
+        at = end;
+        if gate.tokens() == tokens {
+            gate.look_at_clock();
+            if let Some(skip) = attributes.superfluous(at) {
+                gate.drop_attributes();
+                push(tokenizer, &text[at..skip.start]);
+                at = skip.end;
+            }
+        }
+    }
+}
+
+fn push(tokenizer: &Tokenizer<Gate<'_>>, text: &str) {
+    let input = BufferQueue::default();
+    input.push_back(StrTendril::from_slice(text));
+    // It stops at the end of every script, for browsers to run it.
+    while !matches!(tokenizer.feed(&input), TokenizerResult::Done) {}
+}
+
+#[cfg(test)]
+mod tests;
