@@ -2,6 +2,8 @@
 
 mod charset_data;
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod compile_fail;
 mod data;
 mod fetch;
