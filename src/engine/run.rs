@@ -25,6 +25,8 @@ use crate::store::{self, Began, Begin, End};
 const MESSAGES: usize = 1_024;
 /// Seeds that may wait to be stored, and how many are stored at once.
 const SEEDS: usize = 1_000;
+/// How long a resumed crawl waits for the spider to name its seeds again.
+const RECALL: Duration = Duration::from_secs(5);
 
 impl Crawl {
     /// Crawls, and says how it went.
@@ -78,7 +80,7 @@ impl Crawl {
         });
         for origin in &began.seed_hosts {
             if let Ok(url) = origin.parse() {
-                shared.welcome(&url);
+                shared.widen(&url);
             }
         }
         let spider = shared.spider.name().to_owned();
@@ -100,6 +102,9 @@ async fn crawl(
     began: &Began,
     stop: super::StopHandle,
 ) -> Result<Stop, CrawlError> {
+    if began.seeded {
+        recall_seeds(shared).await;
+    }
     let threads = shared.settings.step_threads.unwrap_or_else(cores).max(1);
     let (jobs, waiting) = async_channel::bounded(threads * 2);
     let (sender, messages) = mpsc::channel(MESSAGES);
@@ -230,11 +235,29 @@ async fn seed(shared: Arc<Shared>, stop: super::StopHandle) {
         .await;
 }
 
+/// Asks the spider for its seeds again, to trust them as the run that stored them did.
+async fn recall_seeds(shared: &Arc<Shared>) {
+    let (seeds, mut requests) = Seeds::channel(SEEDS, shared.spider.type_of_steps());
+    let outcome = run_seeds(shared, seeds);
+    let recall = async {
+        for _ in 0..SEEDS {
+            let Some(request) = requests.recv().await else {
+                break;
+            };
+            shared.trust(&request.url);
+        }
+    };
+    // A start that waits for something is not worth waiting for: the seeds are in the store.
+    let _ = tokio::time::timeout(RECALL, recall).await;
+    drop(outcome);
+}
+
 fn admit_all(shared: &Shared, batch: &mut Vec<Request>, sent: &mut u64) -> Vec<store::NewRequest> {
     let mut admitted = Vec::with_capacity(batch.len());
     for mut request in batch.drain(..) {
         *sent += 1;
         request.depth = 0;
+        shared.trust(&request.url);
         let sample = request.url.to_string();
         match shared.admit_seed(request, *sent) {
             Ok(request) => admitted.push(request),

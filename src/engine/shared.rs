@@ -65,21 +65,25 @@ impl Shared {
         }
     }
 
-    /// A seed, or what a seed redirects to: its host is in scope from now on.
+    /// A request whose host is in scope from now on: a seed, or what a seed redirects to.
     pub(super) fn admit_seed(&self, request: Request, nonce: u64) -> Result<NewRequest, Refusal> {
         let new = self.identify(request, true, nonce)?;
-        self.welcome(&new.request.url);
+        self.widen(&new.request.url);
         Ok(new)
     }
 
-    /// Takes the host of `url` into the scope, and opens the address guard for it.
-    pub(super) fn welcome(&self, url: &Url) {
-        self.scope
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .add(url);
-        if let (Some(http), Some(host)) = (&self.http, url.host_str()) {
-            http.allow_host(host);
+    /// Takes the host of `url` into the scope.
+    pub(super) fn widen(&self, url: &Url) {
+        let mut scope = self.scope.write().unwrap_or_else(PoisonError::into_inner);
+        scope.add(url);
+    }
+
+    /// Trusts a URL that the user wrote: its host may be at a private address, and its login is sent.
+    /// Never for what a page or a redirect says: a server could open the way into a network.
+    pub(super) fn trust(&self, url: &Url) {
+        if let Some(http) = &self.http {
+            http.log_in(url);
+            http.allow_host(url.host_str().unwrap_or_default());
         }
     }
 

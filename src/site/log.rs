@@ -35,6 +35,8 @@ pub struct Hit {
     pub user_agent: Option<String>,
     /// The `Referer` header.
     pub referer: Option<String>,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
 }
 
 #[derive(Debug)]
@@ -97,6 +99,7 @@ impl Log {
             cookie: header("cookie"),
             user_agent: header("user-agent"),
             referer: header("referer"),
+            authorization: header("authorization"),
         };
         let number = book.forgotten + book.hits.len();
         if book.hits.len() < MAX_HITS {
@@ -174,6 +177,7 @@ mod tests {
             cookie: Some("a=b".to_owned()),
             user_agent: Some("Nephila".to_owned()),
             referer: Some("/x".to_owned()),
+            authorization: None,
         };
         assert_eq!(log[0], expected);
         assert_eq!((log[1].status, log[1].cookie.as_deref()), (404, None));

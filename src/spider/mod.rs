@@ -76,8 +76,9 @@ pub trait Spider: Send + Sync + 'static {
     /// Its steps, the first being the one that reads start URLs.
     fn steps(&self) -> &[StepInfo];
 
-    /// Sends the first requests. Called once per crawl; again if the crawl was interrupted before
-    /// it had ended, so it should name the same seeds each time.
+    /// Sends the first requests. Called at each run of a crawl, so it should name the same seeds each
+    /// time; once all are stored, it is only asked which hosts and logins to trust, and may be cut
+    /// short.
     fn seeds(&self, seeds: Seeds) -> LocalBoxFuture<'_, Result>;
 
     /// Runs a step on a page, or says that there is none of this name (`None`).

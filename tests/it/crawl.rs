@@ -607,3 +607,46 @@ async fn requests_of_a_step_that_is_gone_are_kept_and_reported() {
     let nodes = |report: &Report| report.statistics.item_count();
     assert_eq!(nodes(&before) + nodes(&renamed), 40);
 }
+
+#[tokio::test]
+async fn a_redirect_does_not_open_the_way_into_a_network() {
+    let site = site().await;
+    let inside = site.page_on("localhost", "/graph/1?of=3");
+    let start = format!("/redirect/302?to={inside}");
+    let report = graph(&site, &start).run().await.unwrap();
+    assert_eq!(report.statistics.redirects, 1, "{:?}", groups(&report));
+    assert_eq!(report.statistics.pages, 0);
+    assert_eq!(report.statistics.failed, 1);
+    assert_eq!(report.exit_code(), 1);
+    assert!(
+        site.log()
+            .iter()
+            .all(|hit| !hit.host.starts_with("localhost"))
+    );
+}
+
+#[tokio::test]
+async fn the_login_of_a_seed_is_sent_to_its_origin_on_every_run() {
+    let site = site().await;
+    let folder = tempfile::tempdir().unwrap();
+    let db = format!("sqlite:{}", folder.path().join("crawl.db").display());
+    for _ in 0..2 {
+        let mut start = site.page("/graph/0?of=9");
+        start.set_username("ann").unwrap();
+        start.set_password(Some("secret")).unwrap();
+        let crawl = Crawl::new(Graph { start }).db(&db);
+        crawl
+            .with(|settings| settings.max_pages = Some(2))
+            .run()
+            .await
+            .unwrap();
+    }
+    let log = site.log();
+    assert!(log.len() >= 4, "{log:?}");
+    assert!(
+        log.iter()
+            .all(|hit| hit.authorization.as_deref() == Some("Basic YW5uOnNlY3JldA=="))
+    );
+    let file = std::fs::read(folder.path().join("crawl.db")).unwrap();
+    assert!(!file.windows(6).any(|window| window == b"secret"));
+}
