@@ -120,6 +120,8 @@ pub mod prelude {
 // The Rust code in the documentation is compiled and run by `cargo test`.
 #[cfg(doctest)]
 mod guides {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
     #[doc = include_str!("../docs/spiders.md")]
     mod spiders {}
     #[doc = include_str!("../docs/library.md")]

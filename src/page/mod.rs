@@ -78,7 +78,9 @@ pub struct Context {
 
 impl Page {
     /// A page from a response, as the engine makes it.
-    pub fn new(response: Response, context: Context) -> Self {
+    pub fn new(mut response: Response, context: Context) -> Self {
+        // Which fragment the first of many links had is chance, and items are often keyed by URL.
+        response.url.set_fragment(None);
         Self(Rc::new(Inner {
             response,
             context,
@@ -111,7 +113,7 @@ impl Page {
         Ok(Self::new(response, Context::default()))
     }
 
-    /// The URL that answered, after redirects.
+    /// The URL that answered, after redirects, without a fragment.
     pub fn url(&self) -> &Url {
         &self.0.response.url
     }

@@ -64,6 +64,16 @@ fn fields_come_from_selectors() {
 }
 
 #[test]
+fn a_key_does_not_depend_on_the_fragment_of_the_first_link() {
+    let url = Url::parse("http://shop.example/7?a=b#reviews").unwrap();
+    let answer = nephila::request::Response::new(url, "<h1>A</h1><p class=price>7</p>");
+    let page = Page::new(answer, nephila::page::Context::default());
+    assert_eq!(page.url().as_str(), "http://shop.example/7?a=b");
+    let book: Book = page.item().unwrap();
+    assert_eq!(book.url, *page.url());
+}
+
+#[test]
 fn a_struct_is_a_table() {
     let schema = Book::schema();
     let columns = schema.columns().iter();

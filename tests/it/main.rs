@@ -23,4 +23,6 @@ mod crawl;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod licences;
+#[cfg(test)]
 mod tutorial;
