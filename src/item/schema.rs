@@ -187,8 +187,8 @@ pub enum SchemaError {
     /// A key that is no column, or one that may be NULL.
     #[error("key `{0}` is not a column that always has a value")]
     Key(String),
-    /// The store's own table.
-    #[error("table `{0}` is the store's own; choose another name")]
+    /// The store's own table, or the database's.
+    #[error("table `{0}` is the store's or the database's own; choose another name")]
     Reserved(String),
 }
 
@@ -240,6 +240,10 @@ mod tests {
         assert_eq!(
             check("Queue", &[], &[]),
             Err(SchemaError::Reserved("Queue".into()))
+        );
+        assert_eq!(
+            check("SQLite_x", &[], &[]),
+            Err(SchemaError::Reserved("SQLite_x".into()))
         );
     }
 

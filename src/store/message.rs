@@ -40,12 +40,19 @@ fn url(text: &str, before: char) -> Skip<'_> {
         return None;
     }
     let scheme = text.find("://").filter(|&at| {
-        at > 0 && text[..at].bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+')
+        at > 0
+            && text[..at]
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+')
     })?;
     let is_end = |letter: char| letter.is_whitespace() || "\"'`<>()".contains(letter);
-    let end = text[scheme..].find(is_end).map_or(text.len(), |at| scheme + at);
+    let end = text[scheme..]
+        .find(is_end)
+        .map_or(text.len(), |at| scheme + at);
     // Punctuation that ends a sentence or a clause is not the URL's.
-    let end = text[..end].trim_end_matches(['.', ',', ';', ':', '!', '?']).len();
+    let end = text[..end]
+        .trim_end_matches(['.', ',', ';', ':', '!', '?'])
+        .len();
     Some(("", end, ""))
 }
 
@@ -67,7 +74,8 @@ fn quoted(text: &str, before: char) -> Skip<'_> {
 
 fn number(text: &str, before: char) -> Skip<'_> {
     let is_part = |letter: char| letter.is_ascii_digit() || letter == '.' || letter == ',';
-    if before.is_alphanumeric() || before == '_' || !text.starts_with(|c: char| c.is_ascii_digit()) {
+    if before.is_alphanumeric() || before == '_' || !text.starts_with(|c: char| c.is_ascii_digit())
+    {
         return None;
     }
     let end = text.find(|letter| !is_part(letter)).unwrap_or(text.len());
@@ -88,7 +96,10 @@ mod tests {
             "field `price`: can't read \"Call us\" as f64",
             "field `price`: can't read \"*\" as f64",
         );
-        check("no answer within 30 s, 3 tries", "no answer within * s, * tries");
+        check(
+            "no answer within 30 s, 3 tries",
+            "no answer within * s, * tries",
+        );
         check("status 404 for http://a.example/b?c=1.", "status * for *.");
         check("(see https://a.example:81/x)", "(see *)");
         check("line 3, column 1,234.5", "line *, column *");

@@ -8,13 +8,26 @@
 //!
 //! The engine talks to a [`Store`]; people and the commands that report talk to a [`Reader`].
 
+mod batch;
 mod content;
+mod error;
 mod evolve;
+mod message;
+mod reader;
 mod recent;
 mod spec;
 mod sqlite;
+mod statement;
 
-use std::collections::HashMap;
+pub use batch::{
+    Batch, NewRequest, PageCommit, PageReceipt, PageRow, PageState, Receipt, Refused, Verdict,
+};
+pub use error::StoreError;
+pub use reader::{
+    Attempt, CrawlRow, ErrorGroup, Explained, KnownHost, Reader, RefusedRow, Rows, RunRow, Story,
+    TableRow, collect,
+};
+
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -23,11 +36,10 @@ use jiff::Timestamp;
 pub use crate::frontier::{Host, RobotsFile, Taken, Ticket, TicketKey};
 pub use crate::request::StoredCookie as Cookie;
 
-use crate::item::Record;
-use crate::request::{Fingerprint, HostKey, Request};
+use crate::request::HostKey;
 
 /// A run's place in the database: which crawl it goes on with, and as whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct RunId(pub i64);
 
 /// What a run says of itself when it begins.
@@ -70,150 +82,6 @@ pub struct Resumed {
     pub queued: u64,
     /// When the last run of it ended or was last seen alive.
     pub since: Timestamp,
-}
-
-/// A request on its way into the queue.
-#[derive(Clone, Debug)]
-pub struct NewRequest {
-    /// Hash of the origin.
-    pub host: HostKey,
-    /// Identity within the host.
-    pub fingerprint: Fingerprint,
-    /// Scheme, host and port.
-    pub origin: String,
-    /// Canonical path and query.
-    pub path: String,
-    /// Whether its host is in scope by itself from now on (seeds and their redirects).
-    pub seed: bool,
-    /// Everything else.
-    pub request: Request,
-}
-
-/// How a page ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PageState {
-    /// Fetched, and its step ran (or it was a redirect).
-    Done,
-    /// Given up, with the reason.
-    Failed,
-    /// Never asked for, with the reason.
-    Skipped,
-}
-
-impl PageState {
-    /// The name in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
-/// The page row that replaces a queue row.
-#[derive(Clone, Debug)]
-pub struct PageRow {
-    /// How it ended.
-    pub state: PageState,
-    /// A short word for grouping: `redirect`, `status`, `timeout`, `step`, `robots`, `depth`…
-    pub reason: Option<&'static str>,
-    /// The whole sentence, for people.
-    pub message: Option<String>,
-    /// HTTP status; 0 if there was no answer.
-    pub status: u16,
-    /// From request to last byte, in milliseconds.
-    pub took_ms: u32,
-    /// Body bytes on the wire.
-    pub bytes: u64,
-}
-
-/// What becomes of a ticket.
-#[derive(Clone, Debug)]
-pub enum Verdict {
-    /// The queue row becomes a page row.
-    Page(PageRow),
-    /// The queue row goes back, one try more, not before `due`.
-    Retry {
-        /// When.
-        due: Timestamp,
-        /// Why, for `explain`.
-        message: String,
-        /// Whether it counts as a try (a refusal of the whole host, like 429, does not).
-        counts: bool,
-    },
-}
-
-/// One page's part of a commit: all of it is written, or nothing.
-#[derive(Clone, Debug)]
-pub struct PageCommit {
-    /// The ticket.
-    pub key: TicketKey,
-    /// Its identity.
-    pub fingerprint: Fingerprint,
-    /// What becomes of it.
-    pub verdict: Verdict,
-    /// Items, in order of emission.
-    pub records: Vec<Record>,
-    /// Requests, in order of emission.
-    pub requests: Vec<NewRequest>,
-    /// Links that never became requests.
-    pub refused: Vec<Refused>,
-}
-
-/// Links of a page that were refused for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Refused {
-    /// A short word: `scope`, `depth`, `scheme`, `length`, `links`.
-    pub reason: &'static str,
-    /// What it hit: a host for `scope`, else empty.
-    pub subject: String,
-    /// How many.
-    pub count: u64,
-    /// One of them.
-    pub sample: String,
-}
-
-/// What one transaction writes.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    /// Finished pages.
-    pub pages: Vec<PageCommit>,
-    /// Requests that come from no page.
-    pub seeds: Vec<NewRequest>,
-    /// All seeds are in.
-    pub seeded: bool,
-    /// Cookies that changed.
-    pub cookies: Vec<Cookie>,
-    /// Hosts whose pace, errors or robots.txt changed; their lease is kept.
-    pub hosts: Vec<Host>,
-}
-
-/// What a commit did.
-#[derive(Clone, Debug, Default)]
-pub struct Receipt {
-    /// For each page of the batch, in its order.
-    pub pages: Vec<PageReceipt>,
-    /// New requests in the queue, by host.
-    pub fresh: HashMap<HostKey, u32>,
-    /// The same for the batch's seeds alone.
-    pub fresh_seeds: u64,
-}
-
-/// What a commit did for one page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PageReceipt {
-    /// Whether the ticket was still there; if not, nothing of the page was written.
-    pub written: bool,
-    /// Requests that were new.
-    pub fresh: u32,
-    /// Rows inserted.
-    pub items_new: u32,
-    /// Keyed rows whose content changed.
-    pub items_changed: u32,
-    /// Keyed rows that were seen again as they were.
-    pub items_same: u32,
 }
 
 /// What a run says of itself when it ends.
@@ -279,53 +147,25 @@ pub trait Store: Send + Sync + 'static {
 /// [`Locked`](StoreError::Locked) if another process (or this one) has it open,
 /// [`Open`](StoreError::Open) if it can't be opened or made.
 pub async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
-    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        return Err(StoreError::Open {
-            path: "postgres://…".into(),
-            reason: "this build can't crawl into PostgreSQL".into(),
-        });
-    }
+    refuse_postgres(url)?;
     Ok(Arc::new(sqlite::Sqlite::open(url).await?))
 }
 
-/// What went wrong with the database.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// Another process crawls into this database.
-    #[error("database {path} is locked by process {holder}")]
-    Locked {
-        /// The file.
-        path: String,
-        /// Who holds it: "8123 (crawl books, since 10:31)".
-        holder: String,
-    },
-    /// The database can't be opened or made.
-    #[error("can't open the database {path}: {reason}")]
-    Open {
-        /// File or URL, without secrets.
-        path: String,
-        /// Why.
-        reason: String,
-    },
-    /// A struct's table exists with other columns.
-    #[error("table `{table}` does not fit the item: {reason}")]
-    Schema {
-        /// The table.
-        table: String,
-        /// The difference.
-        reason: String,
-    },
-    /// The disk is full.
-    #[error("disk full while writing {path}")]
-    Full {
-        /// The file.
-        path: String,
-    },
-    /// Somebody else holds the database; it may be free again soon.
-    #[error("database is busy: {0}")]
-    Busy(String),
-    /// Anything else the database says.
-    #[error("database: {0}")]
-    Database(String),
+/// Opens the database at `url` for reading only, also while somebody crawls into it.
+///
+/// # Errors
+/// [`Open`](StoreError::Open) if it is not there, can't be read, or holds no crawls.
+pub async fn open_reader(url: &str) -> Result<Arc<dyn Reader>, StoreError> {
+    refuse_postgres(url)?;
+    Ok(Arc::new(sqlite::SqliteReader::open(url).await?))
+}
+
+fn refuse_postgres(url: &str) -> Result<(), StoreError> {
+    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        return Err(StoreError::Open {
+            path: "postgres://…".into(),
+            reason: "this build knows no PostgreSQL".into(),
+        });
+    }
+    Ok(())
 }

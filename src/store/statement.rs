@@ -22,7 +22,9 @@ pub(super) fn check_query(sql: &str) -> Result<(), StoreError> {
             "`{first}` is no query: the results can only be read here"
         )));
     }
-    let is_more = words.skip_while(|word| *word != ";").any(|word| word != ";");
+    let is_more = words
+        .skip_while(|word| *word != ";")
+        .any(|word| word != ";");
     if is_more {
         return Err(StoreError::Query("one query at a time".into()));
     }
@@ -48,7 +50,10 @@ impl<'a> Iterator for Words<'a> {
                 '[' => after(self.0, "]", 1),
                 _ => {
                     let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
-                    let end = self.0.find(|letter| !is_word(letter)).unwrap_or(self.0.len());
+                    let end = self
+                        .0
+                        .find(|letter| !is_word(letter))
+                        .unwrap_or(self.0.len());
                     let (word, rest) = self.0.split_at(end.max(first.len_utf8()));
                     self.0 = rest;
                     return Some(word);
@@ -61,7 +66,9 @@ impl<'a> Iterator for Words<'a> {
 
 /// The place after `end`, which is looked for from `from` on.
 fn after(text: &str, end: &str, from: usize) -> usize {
-    text[from..].find(end).map_or(text.len(), |at| from + at + end.len())
+    text[from..]
+        .find(end)
+        .map_or(text.len(), |at| from + at + end.len())
 }
 
 #[cfg(test)]
@@ -76,7 +83,10 @@ mod tests {
     #[test]
     fn one_query() {
         check("select 1", "fine");
-        check(" -- a comment; or two\n/* ; */ WITH a AS (SELECT ';') SELECT * FROM a ; ", "fine");
+        check(
+            " -- a comment; or two\n/* ; */ WITH a AS (SELECT ';') SELECT * FROM a ; ",
+            "fine",
+        );
         check("SELECT ';' || \"a;b\", `;`, [;] -- ;", "fine");
         check("select 'it''s; fine'", "fine");
         check("explain query plan select 1", "fine");
@@ -84,8 +94,14 @@ mod tests {
         check("-- nothing", "there is no query");
         check("select 1; select 2", "one query at a time");
         check("select 1; -- so\nattach 'x' as y", "one query at a time");
-        check("drop table books", "`DROP` is no query: the results can only be read here");
-        check("attach 'x' as y", "`ATTACH` is no query: the results can only be read here");
+        check(
+            "drop table books",
+            "`DROP` is no query: the results can only be read here",
+        );
+        check(
+            "attach 'x' as y",
+            "`ATTACH` is no query: the results can only be read here",
+        );
         check("/*", "there is no query");
         check("'select'", "there is no query");
         check("é", "`é` is no query: the results can only be read here");

@@ -79,11 +79,19 @@ pub(super) async fn steady(connection: &mut SqliteConnection) -> Result<(), sqlx
 
 /// Opens a connection that can only read and waits for no writer.
 pub(super) async fn reader(path: &Path) -> Result<SqliteConnection, StoreError> {
-    let options = options()
+    connect(&reading(path), &path.display().to_string()).await
+}
+
+/// The same for a file that nobody can write, on a medium where its companions can't be made.
+pub(super) async fn reader_of_archive(path: &Path) -> Result<SqliteConnection, StoreError> {
+    connect(&reading(path).immutable(true), &path.display().to_string()).await
+}
+
+fn reading(path: &Path) -> SqliteConnectOptions {
+    options()
         .filename(path)
         .read_only(true)
-        .pragma("query_only", "ON");
-    connect(&options, &path.display().to_string()).await
+        .pragma("query_only", "ON")
 }
 
 async fn connect(

@@ -128,7 +128,8 @@ async fn free(db: &mut SqliteConnection, hosts: &[HostKey]) -> Result<(), Failur
     Ok(())
 }
 
-fn read(row: &SqliteRow) -> Result<Host, Failure> {
+/// Reads the columns up to robots.txt as `DUE` has them.
+pub(super) fn read(row: &SqliteRow) -> Result<Host, Failure> {
     let status: Option<i64> = cell(row, 5)?;
     let robots = match status {
         None => None,

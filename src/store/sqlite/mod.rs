@@ -7,6 +7,7 @@
 mod begin;
 mod commit;
 mod error;
+mod explain;
 mod file;
 mod items;
 mod lease;
@@ -16,11 +17,15 @@ mod many;
 mod pages;
 #[cfg(test)]
 mod plans;
+mod reader;
+mod report;
 mod retire;
 mod table;
 mod take;
 mod tickets;
 mod writer;
+
+pub(super) use self::reader::SqliteReader;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -64,7 +69,7 @@ struct Active {
 impl Active {
     fn tell(&self, now: Timestamp) -> i64 {
         let now = now.as_millisecond();
-        self.told.fetch_max(now, Ordering::Relaxed);
+        self.told.store(now, Ordering::Relaxed);
         now
     }
 
@@ -190,4 +195,34 @@ where
 /// A moment as stored; one that no calendar has is the end of time.
 fn moment(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
+}
+
+/// The cells of a row, one after the other.
+struct Cells<'row>(&'row SqliteRow, usize);
+
+impl<'row> Cells<'row> {
+    fn of(row: &'row SqliteRow) -> Self {
+        Self(row, 0)
+    }
+
+    fn next<T>(&mut self) -> Result<T, Failure>
+    where
+        T: sqlx::Decode<'row, Database> + sqlx::Type<Database>,
+    {
+        self.1 += 1;
+        cell(self.0, self.1 - 1)
+    }
+
+    /// A counter or a size, which is never negative.
+    fn count(&mut self) -> Result<u64, Failure> {
+        Ok(self.next::<i64>()?.unsigned_abs())
+    }
+
+    fn moment(&mut self) -> Result<Timestamp, Failure> {
+        Ok(moment(self.next()?))
+    }
+
+    fn some_moment(&mut self) -> Result<Option<Timestamp>, Failure> {
+        Ok(self.next::<Option<i64>>()?.map(moment))
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use nephila::store::{self, Begin, Store};
+use nephila::item::Value;
+use nephila::store::{self, Begin, Reader, Store};
 use tempfile::TempDir;
 
 use super::steps::Crawl;
@@ -30,6 +31,23 @@ impl Database {
     /// Opens it and begins or resumes the crawl of spider `books`.
     pub(super) async fn crawl(&self) -> Crawl {
         self.begin(begin("books")).await
+    }
+
+    pub(super) async fn reader(&self) -> Arc<dyn Reader> {
+        store::open_reader(&self.url).await.unwrap()
+    }
+
+    /// The rows of a query, cells with a blank between them.
+    pub(super) async fn rows(&self, sql: &str) -> Vec<String> {
+        let reader = self.reader().await;
+        let (_, rows) = store::collect(&*reader, sql).await.unwrap();
+        let cell = |value: &Value| match value {
+            Value::Text(text) => text.clone(),
+            other => other.to_json().to_string(),
+        };
+        rows.iter()
+            .map(|row| row.iter().map(cell).collect::<Vec<_>>().join(" "))
+            .collect()
     }
 
     pub(super) async fn begin(&self, begin: Begin) -> Crawl {

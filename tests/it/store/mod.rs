@@ -3,6 +3,9 @@
 mod begin;
 mod database;
 mod frontier;
+mod items;
+mod query;
+mod reader;
 mod steps;
 
 /// Runs each promise as a test on a database of its own.
