@@ -3,12 +3,14 @@
 use super::crawl::Order;
 use super::database::Database;
 use super::failure::Failure;
+use super::format::Format;
 use super::interrupt::Signals;
 use super::project::Project;
-use super::{output, spiders};
+use super::{output, query, spiders};
 use crate::settings::Layer;
 use crate::site::Site;
 use crate::spider::Args;
+use crate::store;
 use crate::ui::{Mode, Screen};
 
 /// The port that the example spiders look at.
@@ -17,6 +19,10 @@ const PORT: u16 = 7788;
 const SPIDER: &str = "books";
 /// Where the result is.
 const FILE: &str = "demo.db";
+
+/// What is shown of it.
+const QUERY: &str = "SELECT category, count(*) AS books, round(avg(price), 2) AS price \
+                     FROM books GROUP BY category ORDER BY category";
 
 /// Start the bundled shop on 127.0.0.1, crawl it, and show the result; offline
 #[derive(Debug, clap::Args)]
@@ -83,6 +89,9 @@ async fn crawl(site: &Site, db: Option<&str>, screen: &Screen) -> Result<u8, Fai
     if report.exit_code() != 0 {
         return Ok(report.exit_code());
     }
+    let reader = store::open_reader(&order.database.url).await?;
+    output::say(&format!("\n{QUERY}"));
+    query::print(&*reader, QUERY, Format::Table).await?;
     next(&order.database);
     Ok(0)
 }

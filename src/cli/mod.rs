@@ -18,15 +18,19 @@ mod config;
 mod crawl;
 mod database;
 mod demo;
+mod explain;
 mod failure;
 mod flags;
 mod format;
 mod interrupt;
+mod list;
 mod logs;
 mod new;
 mod output;
 mod project;
+mod query;
 mod spiders;
+mod stats;
 mod table;
 
 use std::ffi::OsString;
@@ -86,6 +90,10 @@ enum Command {
     Demo(demo::Demo),
     New(new::New),
     Crawl(Box<crawl::Crawl>),
+    List(list::List),
+    Query(query::Query),
+    Stats(stats::Stats),
+    Explain(explain::Explain),
     Config(Box<config::Config>),
     Completions(completions::Completions),
 }
@@ -95,7 +103,7 @@ impl Command {
     fn needs_spiders(&self) -> bool {
         match self {
             Self::Crawl(crawl) => !crawl.is_url(),
-            Self::Config(_) => true,
+            Self::Config(_) | Self::List(_) | Self::Explain(_) => true,
             _ => false,
         }
     }
@@ -135,6 +143,10 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Demo(demo) => block_on(demo.run(db, &screen)),
         Command::New(new) => new.run(),
         Command::Crawl(crawl) => block_on(crawl.run(db, &screen)),
+        Command::List(list) => block_on(list.run(db)),
+        Command::Query(query) => block_on(query.run(db)),
+        Command::Stats(stats) => block_on(stats.run(db)),
+        Command::Explain(explain) => block_on(explain.run(db)),
         Command::Config(config) => config.run(),
         Command::Completions(completions) => completions.run(),
     }
