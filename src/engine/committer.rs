@@ -19,7 +19,7 @@ use super::shared::Shared;
 use crate::item::Record;
 use crate::request::HostKey;
 use crate::store::{
-    Batch, Host, NewRequest, PageCommit, PageRow, PageState, Receipt, StoreError, TicketKey,
+    Batch, Host, NewRequest, PageCommit, PageRow, PageState, Receipt, Store, StoreError, TicketKey,
     Verdict,
 };
 
@@ -48,6 +48,7 @@ pub(super) type Outlet = Option<mpsc::Sender<Record>>;
 
 pub(super) struct Committer {
     shared: Arc<Shared>,
+    store: Arc<dyn Store>,
     entries: mpsc::Receiver<Entry>,
     dispatcher: mpsc::Sender<Message>,
     outlet: Outlet,
@@ -58,12 +59,14 @@ pub(super) struct Committer {
 impl Committer {
     pub(super) fn new(
         shared: Arc<Shared>,
+        store: Arc<dyn Store>,
         entries: mpsc::Receiver<Entry>,
         dispatcher: mpsc::Sender<Message>,
         outlet: Outlet,
     ) -> Self {
         Self {
             shared,
+            store,
             entries,
             dispatcher,
             outlet,
@@ -145,7 +148,7 @@ impl Committer {
         let end = Instant::now() + self.patience;
         let mut pause = Duration::from_millis(100);
         loop {
-            match self.shared.store.commit(Arc::clone(batch)).await {
+            match self.store.commit(Arc::clone(batch)).await {
                 Err(StoreError::Full { .. } | StoreError::Busy(_)) if Instant::now() < end => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(5));

@@ -30,7 +30,9 @@ use crate::policy::scope::is_loopback;
 use crate::request::HostKey;
 use crate::settings::RobotsMode;
 use crate::spider::step_named;
-use crate::store::{Host, PageState, Rest, RobotsFile, StoreError, Taken, Ticket};
+use crate::store::{
+    Host, PageState, Rest, RobotsFile, Store, StoreError, Taken, Ticket, TicketKey,
+};
 
 /// Hosts leased at once. Their windows share [`WINDOWS`] requests.
 const MAX_HOSTS: usize = 4_096;
@@ -64,12 +66,24 @@ pub(super) enum Message {
         may_change: bool,
         took: Duration,
     },
-    /// The committer has ended before its time.
-    StoreLost(String),
+    /// Requests whose thread was lost; they are to be done again.
+    Returned(Vec<TicketKey>),
+    /// The crawl can't go on.
+    Broken(String),
+}
+
+/// How a run begins.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    /// An earlier run may have asked hosts a moment ago.
+    pub(super) recent: bool,
+    /// Seeds are yet to come.
+    pub(super) seeding: bool,
 }
 
 pub(super) struct Dispatcher {
     shared: Arc<Shared>,
+    store: Arc<dyn Store>,
     frontier: Frontier,
     messages: mpsc::Receiver<Message>,
     sender: mpsc::Sender<Message>,
@@ -84,8 +98,7 @@ pub(super) struct Dispatcher {
     asking: usize,
     leasing: bool,
     lease_at: Option<Instant>,
-    seeding: bool,
-    resumed: bool,
+    start: Start,
     stop: StopHandle,
     stopping: Option<(Stop, Instant)>,
     ends_at: Option<Instant>,
@@ -94,11 +107,11 @@ pub(super) struct Dispatcher {
 impl Dispatcher {
     pub(super) fn new(
         shared: Arc<Shared>,
+        store: Arc<dyn Store>,
         (sender, messages): (mpsc::Sender<Message>, mpsc::Receiver<Message>),
         jobs: async_channel::Sender<Job>,
         stop: StopHandle,
-        resumed: bool,
-        seeding: bool,
+        start: Start,
     ) -> Self {
         let now = Instant::now();
         let ends_at = shared
@@ -117,11 +130,11 @@ impl Dispatcher {
             asking: 0,
             leasing: false,
             lease_at: Some(now),
-            seeding,
-            resumed,
+            start,
             stop,
             stopping: None,
             ends_at,
+            store,
             shared,
         }
     }
@@ -253,12 +266,8 @@ impl Dispatcher {
         let window = (WINDOWS / self.frontier.len().max(1)).clamp(*WINDOW.start(), *WINDOW.end());
         let tended = self.frontier.tend(window);
         for (host, limit) in tended.hungry {
-            self.ask(move |shared| async move {
-                Message::Loaded(
-                    host,
-                    limit,
-                    shared.store.take(host, limit, clock::now()).await,
-                )
+            self.ask(move |store| async move {
+                Message::Loaded(host, limit, store.take(host, limit, clock::now()).await)
             });
         }
         if !tended.drained.is_empty() {
@@ -271,7 +280,7 @@ impl Dispatcher {
             self.rules.remove(&host.key);
         }
         let hosts = with_pace(hosts);
-        self.ask(move |shared| async move { Message::Released(shared.store.release(hosts).await) });
+        self.ask(move |store| async move { Message::Released(store.release(hosts).await) });
     }
 
     fn lease(&mut self) {
@@ -279,19 +288,19 @@ impl Dispatcher {
         if room > 0 {
             self.leasing = true;
             self.lease_at = None;
-            self.ask(move |shared| async move {
-                Message::Leased(shared.store.lease(room, clock::now()).await)
-            });
+            self.ask(
+                move |store| async move { Message::Leased(store.lease(room, clock::now()).await) },
+            );
         }
     }
 
     /// Asks the store for something; the answer comes as a message.
-    fn ask<F>(&mut self, question: impl FnOnce(Arc<Shared>) -> F)
+    fn ask<F>(&mut self, question: impl FnOnce(Arc<dyn Store>) -> F)
     where
         F: Future<Output = Message> + Send + 'static,
     {
         self.asking += 1;
-        let (question, sender) = (question(Arc::clone(&self.shared)), self.sender.clone());
+        let (question, sender) = (question(Arc::clone(&self.store)), self.sender.clone());
         self.tasks.spawn(async move {
             // Only fails when the crawl is being torn down.
             let _ = sender.send(question.await).await;
@@ -321,7 +330,8 @@ impl Dispatcher {
                 self.note_exchange(host, file.status, took, file.body.len() as u64);
                 self.robots_came(host, file, may_change);
             }
-            Message::StoreLost(reason) => {
+            Message::Returned(keys) => self.returned(keys),
+            Message::Broken(reason) => {
                 self.stop_for(Stop::Broken(reason), Instant::now());
                 self.stop.hard.cancel();
             }
@@ -424,8 +434,16 @@ impl Dispatcher {
             }
         }
         if committed.seeded {
-            self.seeding = false;
+            self.start.seeding = false;
             self.lease_at = Some(Instant::now());
+        }
+    }
+
+    /// Takes requests out of hand that are still in the queue, and reads them again.
+    fn returned(&mut self, keys: Vec<TicketKey>) {
+        for key in keys {
+            self.frontier.settled(key);
+            self.frontier.found(key.host);
         }
     }
 
@@ -436,9 +454,9 @@ impl Dispatcher {
             self.adopt(host);
         }
         self.lease_at = self.lease_at.or(Some(Instant::now() + LEASE_EVERY));
-        if none && self.frontier.is_empty() && !self.seeding && self.asking == 0 {
+        if none && self.frontier.is_empty() && !self.start.seeding && self.asking == 0 {
             self.lease_at = None;
-            self.ask(|shared| async move { Message::Rest(shared.store.rest().await) });
+            self.ask(|store| async move { Message::Rest(store.rest().await) });
         }
     }
 
@@ -474,7 +492,7 @@ impl Dispatcher {
         let wait =
             Duration::try_from(host.next_at.duration_since(clock::now())).unwrap_or_default();
         // An earlier run may have asked this host just before it was killed.
-        let recent = if self.resumed {
+        let recent = if self.start.recent {
             politeness.delay
         } else {
             Duration::ZERO
@@ -641,7 +659,7 @@ impl Dispatcher {
     async fn finish(mut self, stop: Stop) -> Stop {
         self.tasks.shutdown().await;
         let hosts = with_pace(self.frontier.dissolve());
-        let release = self.shared.store.release(hosts);
+        let release = self.store.release(hosts);
         match tokio::time::timeout(Duration::from_secs(10), release).await {
             Ok(Err(error)) if stop == Stop::Finished => Stop::Broken(error.to_string()),
             // A lease that could not be given back is taken over when the next run begins.
@@ -658,9 +676,9 @@ fn with_pace(hosts: Vec<(Host, Instant)>) -> Vec<Host> {
     hosts.into_iter().map(pace).collect()
 }
 
-/// A moment of the monotonic clock as wall time.
+/// A moment of the monotonic clock as wall time, not earlier when cut to the store's milliseconds.
 fn timestamp(moment: Instant) -> Timestamp {
-    let ahead = moment.saturating_duration_since(Instant::now());
+    let ahead = moment.saturating_duration_since(Instant::now()) + Duration::from_nanos(999_999);
     clock::now()
         .saturating_add(life::signed(ahead))
         .unwrap_or(Timestamp::MAX)

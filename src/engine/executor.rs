@@ -1,32 +1,30 @@
 //! Where steps run: one thread per core, each with an executor of its own.
 //!
-//! User code stays on the thread that began it, so it need not be `Send`. A step that fails, panics
-//! or takes too long costs its own page and nothing else.
+//! User code stays on the thread that began it, so it need not be `Send`. A step that fails, panics,
+//! takes too long or does not come back costs its own page and nothing else.
 
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
 
-use super::committer::Finished;
+use super::dispatcher::Message;
+use super::event::Event;
 use super::life;
-use super::shared::{Refusal, Shared};
-use crate::item::{Record, Value};
-use crate::page::{Context, Emitted, FieldError, Page, ParseLimits};
+use super::shared::Shared;
+use super::step;
+use super::watchdog::{Held, SEATS, StepThread, Watched};
 use crate::request::{Response, Result};
-use crate::settings::Settings;
-use crate::spider::{Failure, Seeds};
-use crate::store::{PageState, Refused, Ticket, Verdict};
+use crate::spider::Seeds;
+use crate::store::Ticket;
 
 /// A page for a step.
 pub(super) struct Job {
-    pub(super) ticket: Box<Ticket>,
+    pub(super) ticket: Arc<Ticket>,
     pub(super) response: Response,
     pub(super) took: Duration,
     pub(super) call: Call,
@@ -43,55 +41,169 @@ pub(super) enum Call {
     },
 }
 
-/// Steps that may wait at once on one thread; steps that only compute run one by one anyway.
-const STEPS_PER_THREAD: usize = 64;
+impl Job {
+    fn held(&self) -> Held {
+        let answered = match &self.call {
+            Call::Step => true,
+            Call::Failed { reason, .. } => *reason == "status",
+        };
+        Held {
+            ticket: Arc::clone(&self.ticket),
+            status: if answered {
+                self.response.status.as_u16()
+            } else {
+                0
+            },
+            took: self.took,
+            bytes: self.response.wire_bytes,
+        }
+    }
+}
+
 /// Bytes of stack of a thread: as much as a main thread's, for recursive user code.
 const STACK: usize = 8 * 1024 * 1024;
+/// Threads that may be lost to steps that do not come back; each costs a core as long as it computes.
+const MAX_LOST: usize = 32;
+/// How long the end of a crawl waits for steps that compute.
+const GRACE: Duration = Duration::from_secs(1);
 
-/// The threads that run steps. They end when the last sender of jobs is gone.
+/// The threads that run steps. They end with this.
 pub(super) struct Executors {
-    /// Every thread holds a sender; nothing is ever sent.
+    shared: Arc<Shared>,
+    jobs: async_channel::Receiver<Job>,
+    dispatcher: mpsc::Sender<Message>,
+    threads: Vec<Watched>,
+    started: usize,
+    end: CancellationToken,
+    living: mpsc::Sender<()>,
     alive: mpsc::Receiver<()>,
 }
 
 impl Executors {
-    /// Starts `threads` threads.
+    /// Starts `threads` threads. They and their seeds end with `end`.
     pub(super) fn start(
         shared: &Arc<Shared>,
-        jobs: &async_channel::Receiver<Job>,
+        jobs: async_channel::Receiver<Job>,
+        dispatcher: mpsc::Sender<Message>,
+        end: CancellationToken,
         threads: usize,
     ) -> std::io::Result<Self> {
         let (living, alive) = mpsc::channel(1);
-        for number in 0..threads {
-            let (shared, jobs, living) = (Arc::clone(shared), jobs.clone(), living.clone());
-            let body = move || {
-                run_thread(shared, jobs);
-                drop(living);
-            };
-            let thread = std::thread::Builder::new().name(format!("nephila-step-{number}"));
-            thread.stack_size(STACK).spawn(body)?;
+        let mut executors = Self {
+            shared: Arc::clone(shared),
+            jobs,
+            dispatcher,
+            threads: Vec::with_capacity(threads),
+            started: 0,
+            end,
+            living,
+            alive,
+        };
+        for _ in 0..threads {
+            executors.add()?;
         }
-        Ok(Self { alive })
+        Ok(executors)
     }
 
-    /// Waits for the threads to end; their jobs' senders must be gone.
-    pub(super) async fn join(mut self) {
-        while self.alive.recv().await.is_some() {}
+    fn add(&mut self) -> std::io::Result<()> {
+        let (shared, jobs) = (Arc::clone(&self.shared), self.jobs.clone());
+        let thread = StepThread::new(self.end.child_token(), self.living.clone());
+        let thread = Arc::new(thread);
+        self.threads.push(Watched::new(Arc::clone(&thread)));
+        let name = format!("nephila-step-{}", self.started);
+        self.started += 1;
+        let body = move || {
+            let work = thread
+                .end
+                .run_until_cancelled(work(&shared, &jobs, &thread));
+            // Without a runtime the thread is gone at once, which the watchdog sees.
+            let _ = block_on(work);
+            thread.leave();
+        };
+        let builder = std::thread::Builder::new().name(name);
+        builder.stack_size(STACK).spawn(body).map(drop)
+    }
+
+    /// Watches over the threads until the crawl ends them, and waits for that.
+    pub(super) async fn watch(mut self) {
+        let limit = self.shared.settings.step_timeout;
+        let pause = (limit / 8).clamp(Duration::from_millis(1), Duration::from_secs(1));
+        let end = self.end.clone();
+        while end
+            .run_until_cancelled(tokio::time::sleep(pause))
+            .await
+            .is_some()
+        {
+            for at in (0..self.threads.len()).rev() {
+                if let Some((stuck, others)) = self.threads[at].look(pause, limit) {
+                    self.threads.swap_remove(at);
+                    self.replace(&stuck, &others).await;
+                }
+            }
+            if self.threads.iter().all(|watched| watched.thread.is_gone()) {
+                self.give_up("no thread can be had to run steps".to_owned())
+                    .await;
+            }
+        }
+        self.join().await;
+    }
+
+    /// Settles what a lost thread had in its hands, and starts another in its place.
+    async fn replace(&mut self, stuck: &Held, others: &[Held]) {
+        let limit = self.shared.settings.step_timeout.as_secs_f32();
+        let message = format!("the step did not come back for {limit} s; its thread was given up");
+        life::commit(&self.shared, stuck.failed("step_stuck", message)).await;
+        let others = others.iter().map(|held| held.ticket.key).collect();
+        // Only fails when the crawl is being torn down.
+        let _ = self.dispatcher.send(Message::Returned(others)).await;
+        let lost = self.started - self.threads.len();
+        if lost > MAX_LOST {
+            self.give_up(format!("{lost} steps did not come back"))
+                .await;
+        } else if let Err(error) = self.add() {
+            self.give_up(format!("can't start another thread for steps: {error}"))
+                .await;
+        }
+    }
+
+    async fn give_up(&self, reason: String) {
+        let _ = self.dispatcher.send(Message::Broken(reason)).await;
+    }
+
+    /// Waits until all threads have ended, but for those whose steps compute on and on.
+    async fn join(mut self) {
+        let (nobody, _) = mpsc::channel(1);
+        self.living = nobody;
+        if tokio::time::timeout(GRACE, self.alive.recv()).await.is_ok() {
+            return;
+        }
+        for watched in &self.threads {
+            if let Some(held) = watched.thread.at() {
+                let (step, url) = (&held.ticket.request.step.name, &held.ticket.request.url);
+                let why = format!("step `{step}` goes on after the stop, on {url}");
+                self.shared.bus.emit(&Event::Warning(why));
+            }
+        }
     }
 }
 
-/// Runs the spider's `seeds` on a thread of its own, and says how it ended.
-pub(super) fn run_seeds(shared: &Arc<Shared>, seeds: Seeds) -> oneshot::Receiver<Result> {
+/// Runs the spider's `seeds` on a thread of its own until `end`, and says how it went.
+pub(super) fn run_seeds(
+    shared: &Arc<Shared>,
+    seeds: Seeds,
+    end: CancellationToken,
+) -> oneshot::Receiver<Result> {
     let (done, outcome) = oneshot::channel();
     let shared = Arc::clone(shared);
     let body = move || {
-        let outcome = block_on(async {
-            AssertUnwindSafe(shared.spider.seeds(seeds))
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|panic| Err(format!("panicked: {}", said(&*panic)).into()))
+        let seeds = AssertUnwindSafe(async { shared.spider.seeds(seeds).await });
+        let outcome = block_on(end.run_until_cancelled(seeds.catch_unwind()));
+        let _ = done.send(match outcome {
+            Ok(Some(Ok(outcome))) => outcome,
+            Ok(Some(Err(panic))) => Err(format!("panicked: {}", step::said(&*panic)).into()),
+            Ok(None) => Err("the crawl has ended".into()),
+            Err(error) => Err(error.into()),
         });
-        let _ = done.send(outcome.unwrap_or_else(|error| Err(error.into())));
     };
     // If no thread can be had, the receiver sees a closed channel.
     let _ = std::thread::Builder::new()
@@ -107,251 +219,30 @@ fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
     Ok(LocalSet::new().block_on(&runtime, future))
 }
 
-fn run_thread(shared: Arc<Shared>, jobs: async_channel::Receiver<Job>) {
-    // Without a runtime the thread ends; if all do, the channel of jobs closes and the crawl breaks.
-    let _ = block_on(async {
-        let slots = Rc::new(Semaphore::new(STEPS_PER_THREAD));
-        while let Ok(job) = jobs.recv().await {
-            let Ok(slot) = Rc::clone(&slots)
-                .acquire_many(1)
-                .await
-                .map(tokio::sync::SemaphorePermit::forget)
-            else {
-                return;
-            };
-            let (shared, slots) = (Arc::clone(&shared), Rc::clone(&slots));
-            tokio::task::spawn_local(async move {
-                let () = slot;
-                let finished = run(&shared, job).await;
-                life::commit(&shared, finished).await;
-                slots.add_permits(1);
-            });
-        }
-        // Without an end of its own: every step has its time-out.
-        let _ = slots.acquire_many(STEPS_PER_THREAD as u32).await;
-    });
-}
-
-/// Runs a job to its end.
-async fn run(shared: &Shared, job: Job) -> Finished {
-    let Job {
-        ticket,
-        response,
-        took,
-        call,
-    } = job;
-    let (status, bytes) = (response.status.as_u16(), response.wire_bytes);
-    let answered = !matches!(&call, Call::Failed { reason, .. } if *reason != "status");
-    let status = if answered { status } else { 0 };
-    let context = Context {
-        depth: ticket.request.depth,
-        referrer: ticket.referrer.clone(),
-        spider: shared.spider.type_of_steps(),
-        known: Some(Arc::clone(&shared.known)),
-        limits: limits(&shared.settings),
-    };
-    let page = Page::new(response, context);
-    let trouble = match call {
-        Call::Step => run_step(shared, &ticket, &page).await.err(),
-        Call::Failed { reason, message } => Some(Trouble {
-            reason,
-            message,
-            field: None,
-        }),
-    };
-    let Some(mut trouble) = trouble else {
-        let row = life::page_row(PageState::Done, None, None, status, took, bytes);
-        let mut finished = life::finished(&ticket, Verdict::Page(row), took);
-        take_over(shared, &ticket, &page, &mut finished);
-        return finished;
-    };
-    // What a failed step left behind is void; its handler starts with a clean page.
-    let missed = page.take_emitted().missed;
-    if let Err(handler) = run_handler(shared, &ticket, &page, &trouble).await {
-        page.take_emitted();
-        trouble.message = format!("{} (and its handler: {})", trouble.message, handler.message);
-    }
-    let (reason, message) = (Some(trouble.reason), Some(trouble.message));
-    let row = life::page_row(PageState::Failed, reason, message, status, took, bytes);
-    let mut finished = life::finished(&ticket, Verdict::Page(row), took);
-    take_over(shared, &ticket, &page, &mut finished);
-    finished.event.field = trouble.field;
-    finished.event.missed.extend(missed);
-    finished
-}
-
-fn limits(settings: &Settings) -> ParseLimits {
-    ParseLimits {
-        time: settings.max_parse_time,
-        nodes: settings.max_nodes,
-        depth: settings.max_element_depth,
-        attributes: settings.max_attributes,
-    }
-}
-
-/// Why a page failed.
-struct Trouble {
-    reason: &'static str,
-    message: String,
-    field: Option<FieldError>,
-}
-
-impl Trouble {
-    fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-            field: None,
-        }
-    }
-}
-
-async fn run_step(
-    shared: &Shared,
-    ticket: &Ticket,
-    page: &Page,
-) -> std::result::Result<(), Trouble> {
-    let step = &ticket.request.step;
-    match shared
-        .spider
-        .run(&step.name, step.args.as_deref(), page.clone())
+/// Takes jobs as long as there are any.
+async fn work(shared: &Arc<Shared>, jobs: &async_channel::Receiver<Job>, thread: &Arc<StepThread>) {
+    let seats = Arc::new(Semaphore::new(SEATS));
+    while let Ok(permit) = Arc::clone(&seats).acquire_owned().await
+        && let Ok(job) = jobs.recv().await
     {
-        Some(future) => guard(shared, future).await,
-        None => Err(Trouble::new(
-            "unknown_step",
-            format!("no step `{}`", step.name),
-        )),
+        let held = job.held();
+        let (shared, seat) = (Arc::clone(shared), thread.sit(held.clone()));
+        tokio::task::spawn_local(async move {
+            seat.watch(async {
+                let finished = AssertUnwindSafe(step::run(&shared, job, &held))
+                    .catch_unwind()
+                    .await;
+                let finished = finished.unwrap_or_else(|panic| {
+                    held.failed("panic", format!("panicked: {}", step::said(&*panic)))
+                });
+                life::commit(&shared, finished).await;
+            })
+            .await;
+            // The seat is free before its permit is.
+            drop(seat);
+            drop(permit);
+        });
     }
-}
-
-async fn run_handler(
-    shared: &Shared,
-    ticket: &Ticket,
-    page: &Page,
-    trouble: &Trouble,
-) -> std::result::Result<(), Trouble> {
-    let failure = Failure::new(page.clone(), trouble.reason, trouble.message.clone());
-    match shared.spider.failed(&ticket.request.step.name, failure) {
-        Some(future) => guard(shared, future).await,
-        None => Ok(()),
-    }
-}
-
-/// Runs user code: errors, panics and delays become a [`Trouble`].
-async fn guard(
-    shared: &Shared,
-    future: LocalBoxFuture<'_, Result>,
-) -> std::result::Result<(), Trouble> {
-    let limit = shared.settings.step_timeout;
-    match tokio::time::timeout(limit, AssertUnwindSafe(future).catch_unwind()).await {
-        Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(error))) => Err(match error.downcast::<FieldError>() {
-            Ok(field) => Trouble {
-                reason: "field",
-                message: field.to_string(),
-                field: Some(*field),
-            },
-            Err(error) => Trouble::new("step", error.to_string()),
-        }),
-        Ok(Err(panic)) => Err(Trouble::new(
-            "panic",
-            format!("panicked: {}", said(&*panic)),
-        )),
-        Err(_) => {
-            let message = format!("the step took longer than {} s", limit.as_secs_f32());
-            Err(Trouble::new("step_timeout", message))
-        }
-    }
-}
-
-fn said(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
-}
-
-/// Moves what the step left on the page into its commit.
-fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finished) {
-    let Emitted {
-        requests,
-        records,
-        invalid_links,
-        missed,
-    } = page.take_emitted();
-    let mut refusals = Refusals::default();
-    if let Some((count, sample)) = invalid_links {
-        refusals.add(Refusal("invalid", String::new()), count, || sample);
-    }
-    let max_links = shared.settings.max_links;
-    let mut known = HashSet::with_capacity(requests.len().min(max_links));
-    for (number, request) in requests.into_iter().enumerate() {
-        let refusal = match number {
-            number if number >= max_links => Some(Refusal("links", String::new())),
-            _ => shared.refuse(&request),
-        };
-        if let Some(refusal) = refusal {
-            refusals.add(refusal, 1, || request.url.into());
-            continue;
-        }
-        let nonce = (ticket.key.seq as u64)
-            .wrapping_mul(1 << 20)
-            .wrapping_add(number as u64);
-        if let Ok(new) = shared.identify(request, false, nonce)
-            && known.insert((new.host, new.fingerprint))
-        {
-            finished.commit.requests.push(new);
-        }
-    }
-    finished.commit.refused = refusals.0;
-    finished.event.missed = missed;
-    finished.event.truncation = page.truncation();
-    count(&records, finished);
-    finished.commit.records = records;
-}
-
-fn count(records: &[Record], finished: &mut Finished) {
-    for record in records {
-        let table = record.schema().table();
-        match finished
-            .event
-            .items
-            .iter_mut()
-            .find(|(known, _)| known == table)
-        {
-            Some((_, count)) => *count += 1,
-            None => finished.event.items.push((table.to_owned(), 1)),
-        }
-        for (column, value) in record.schema().columns().iter().zip(record.values()) {
-            if *value == Value::Null {
-                finished
-                    .event
-                    .empty
-                    .push((table.to_owned(), column.name.to_string()));
-            }
-        }
-    }
-}
-
-/// Refused links of a page, folded by reason and subject.
-#[derive(Default)]
-struct Refusals(Vec<Refused>);
-
-impl Refusals {
-    fn add(
-        &mut self,
-        Refusal(reason, subject): Refusal,
-        count: u64,
-        sample: impl FnOnce() -> String,
-    ) {
-        let known = |refused: &&mut Refused| refused.reason == reason && refused.subject == subject;
-        match self.0.iter_mut().find(known) {
-            Some(refused) => refused.count += count,
-            None => self.0.push(Refused {
-                reason,
-                subject,
-                count,
-                sample: sample(),
-            }),
-        }
-    }
+    // Without an end of its own: every step has its time-out, and the crawl its end.
+    let _ = seats.acquire_many(SEATS as u32).await;
 }

@@ -79,7 +79,7 @@ pub(super) async fn live(
         End::Read(response) => {
             let _ = jobs
                 .send(Job {
-                    ticket,
+                    ticket: ticket.into(),
                     response,
                     took,
                     call: Call::Step,
@@ -95,7 +95,7 @@ pub(super) async fn live(
             let call = Call::Failed { reason, message };
             let _ = jobs
                 .send(Job {
-                    ticket,
+                    ticket: ticket.into(),
                     response,
                     took,
                     call,

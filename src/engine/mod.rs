@@ -60,7 +60,9 @@ mod report;
 mod rules;
 mod run;
 mod shared;
+mod step;
 mod stream;
+mod watchdog;
 
 pub use event::{Event, PageEvent, Stop};
 pub use report::{

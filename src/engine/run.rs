@@ -6,20 +6,21 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::bus::Bus;
 use super::committer::{Committer, Entry, Outlet};
-use super::dispatcher::{Dispatcher, Message};
+use super::dispatcher::{Dispatcher, Message, Start};
 use super::event::{Event, Stop};
 use super::executor::{Executors, run_seeds};
 use super::report::Report;
 use super::shared::{Refusal, Shared};
-use super::{Crawl, CrawlError};
+use super::{Crawl, CrawlError, StopHandle};
 use crate::fetch::{DynFetch, HttpFetch};
 use crate::policy::scope::Scope;
 use crate::request::{Identity, KnownLinks, Request};
 use crate::spider::Seeds;
-use crate::store::{self, Began, Begin, End};
+use crate::store::{self, Begin, End, Store, StoreError};
 
 /// Messages that may wait for the dispatcher.
 const MESSAGES: usize = 1_024;
@@ -68,7 +69,6 @@ impl Crawl {
             spider: self.spider,
             scope: RwLock::new(Scope::new(&settings.hosts)),
             settings,
-            store,
             fetch,
             http,
             identity: Identity::new(began.key),
@@ -89,75 +89,129 @@ impl Crawl {
             spider,
             resumed: began.resumed,
         });
-        let stop = crawl(&shared, entries, outlet, &began, self.stop).await?;
-        conclude(&shared, stop, started.elapsed()).await
+        let running = Running {
+            start: Start {
+                recent: began.resumed.is_some() || self.fresh,
+                seeding: !began.seeded,
+            },
+            shared,
+            store,
+            stop: self.stop,
+        };
+        let stop = running.crawl(entries, outlet).await?;
+        running.conclude(stop, started.elapsed()).await
     }
 }
 
-/// Starts the tasks of a crawl and sees all of them end.
-async fn crawl(
-    shared: &Arc<Shared>,
-    entries: mpsc::Receiver<Entry>,
-    outlet: Outlet,
-    began: &Began,
-    stop: super::StopHandle,
-) -> Result<Stop, CrawlError> {
-    if began.seeded {
-        recall_seeds(shared).await;
-    }
-    let threads = shared.settings.step_threads.unwrap_or_else(cores).max(1);
-    let (jobs, waiting) = async_channel::bounded(threads * 2);
-    let (sender, messages) = mpsc::channel(MESSAGES);
-    let executors = Executors::start(shared, &waiting, threads).map_err(CrawlError::Threads)?;
-    let committer = Committer::new(Arc::clone(shared), entries, sender.clone(), outlet);
-    let mut committer = Task::spawn(committer.run());
-    let seeding = (!began.seeded).then(|| Task::spawn(seed(Arc::clone(shared), stop.clone())));
-    let dispatcher = Dispatcher::new(
-        Arc::clone(shared),
-        (sender.clone(), messages),
-        jobs,
-        stop.clone(),
-        began.resumed.is_some(),
-        seeding.is_some(),
-    );
-    let mut dispatcher = Task::spawn(dispatcher.run());
-    // The committer ends only when it is told to, so if it ends first, the store is lost.
-    let end = tokio::select! {
-        end = &mut dispatcher.0 => end.unwrap_or_else(|error| Stop::Broken(error.to_string())),
-        lost = &mut committer.0 => {
-            let reason = match lost {
-                Ok(Err(error)) => error.to_string(),
-                Ok(Ok(())) => "the committer ended before the crawl".to_owned(),
-                Err(panic) => panic.to_string(),
-            };
-            let _ = sender.send(Message::StoreLost(reason.clone())).await;
-            let _ = (&mut dispatcher.0).await;
-            return Ok(Stop::Broken(reason));
+/// A crawl that has begun.
+struct Running {
+    shared: Arc<Shared>,
+    store: Arc<dyn Store>,
+    start: Start,
+    stop: StopHandle,
+}
+
+impl Running {
+    /// Starts the tasks of a crawl and sees all of them end.
+    async fn crawl(
+        &self,
+        entries: mpsc::Receiver<Entry>,
+        outlet: Outlet,
+    ) -> Result<Stop, CrawlError> {
+        let Self { shared, store, .. } = self;
+        if !self.start.seeding {
+            recall_seeds(shared).await;
         }
-    };
-    drop(seeding);
-    drop(waiting);
-    let grace = shared.settings.stop_timeout;
-    if tokio::time::timeout(grace, executors.join()).await.is_err() {
-        let stuck = format!(
-            "a step did not end within {} s of the stop",
-            grace.as_secs()
+        let threads = shared.settings.step_threads.unwrap_or_else(cores).max(1);
+        let (jobs, waiting) = async_channel::bounded(threads * 2);
+        let (sender, messages) = mpsc::channel(MESSAGES);
+        let over = CancellationToken::new();
+        let _over = over.clone().drop_guard();
+        let executors = Executors::start(shared, waiting, sender.clone(), over.clone(), threads)
+            .map_err(CrawlError::Threads)?;
+        let mut executors = Task::spawn(executors.watch());
+        let committer = Committer::new(
+            Arc::clone(shared),
+            Arc::clone(store),
+            entries,
+            sender.clone(),
+            outlet,
         );
-        shared.bus.emit(&Event::Warning(stuck));
+        let mut committer = Task::spawn(committer.run());
+        let seeds = || Task::spawn(seed(Arc::clone(shared), self.stop.clone(), over.clone()));
+        let seeding = self.start.seeding.then(seeds);
+        let dispatcher = Dispatcher::new(
+            Arc::clone(shared),
+            Arc::clone(store),
+            (sender.clone(), messages),
+            jobs,
+            self.stop.clone(),
+            self.start,
+        );
+        let mut dispatcher = Task::spawn(dispatcher.run());
+        // The others end only when they are told to.
+        let end = tokio::select! {
+            end = &mut dispatcher.0 => end.unwrap_or_else(|panic| broken(&panic)),
+            lost = &mut committer.0 => {
+                let reason = match lost {
+                    Ok(Err(error)) => error.to_string(),
+                    Ok(Ok(())) => "the committer ended before the crawl".to_owned(),
+                    Err(panic) => panic.to_string(),
+                };
+                let _ = sender.send(Message::Broken(reason.clone())).await;
+                let _ = (&mut dispatcher.0).await;
+                return Ok(Stop::Broken(reason));
+            }
+            _ = &mut executors.0 => {
+                let reason = "the threads that run steps are lost".to_owned();
+                let _ = sender.send(Message::Broken(reason)).await;
+                (&mut dispatcher.0).await.unwrap_or_else(|panic| broken(&panic))
+            }
+        };
+        drop(seeding);
+        over.cancel();
+        if !executors.0.is_finished() {
+            let _ = (&mut executors.0).await;
+        }
+        Ok(self.flush(&mut committer).await.unwrap_or(end))
     }
-    let flushed = async {
-        // A full channel empties as long as the committer lives.
-        let _ = shared.commits.send(Entry::End).await;
-        (&mut committer.0).await
-    };
-    match tokio::time::timeout(Duration::from_mins(1), flushed).await {
-        Ok(Ok(Ok(()))) => Ok(end),
-        Ok(Ok(Err(error))) => Ok(Stop::Broken(error.to_string())),
-        Ok(Err(panic)) => Ok(Stop::Broken(panic.to_string())),
-        Err(_) => Ok(Stop::Broken(
-            "the last pages could not be written for 60 s".to_owned(),
-        )),
+
+    /// Has the last pages written; why that failed.
+    async fn flush(&self, committer: &mut Task<Result<(), StoreError>>) -> Option<Stop> {
+        let flushed = async {
+            // A full channel empties as long as the committer lives.
+            let _ = self.shared.commits.send(Entry::End).await;
+            (&mut committer.0).await
+        };
+        match tokio::time::timeout(Duration::from_mins(1), flushed).await {
+            Ok(Ok(Ok(()))) => None,
+            Ok(Ok(Err(error))) => Some(Stop::Broken(error.to_string())),
+            Ok(Err(panic)) => Some(broken(&panic)),
+            Err(_) => Some(Stop::Broken(
+                "the last pages could not be written for 60 s".to_owned(),
+            )),
+        }
     }
+
+    async fn conclude(self, stop: Stop, elapsed: Duration) -> Result<Report, CrawlError> {
+        let statistics = self.shared.bus.statistics();
+        let report = Report::new(stop, elapsed, statistics, &self.shared.settings);
+        let end = End {
+            stop: serde_json::to_string(&report.stop).unwrap_or_default(),
+            finished: report.stop == Stop::Finished,
+            report: serde_json::to_string(&report).unwrap_or_default(),
+        };
+        match self.store.end(end).await {
+            Ok(()) => Ok(report),
+            // What is broken already is told by the report.
+            Err(_) if matches!(report.stop, Stop::Broken(_)) => Ok(report),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn broken(panic: &tokio::task::JoinError) -> Stop {
+    Stop::Broken(panic.to_string())
 }
 
 /// A task that ends with its owner.
@@ -175,34 +229,14 @@ impl<T> Drop for Task<T> {
     }
 }
 
-async fn conclude(
-    shared: &Arc<Shared>,
-    stop: Stop,
-    elapsed: Duration,
-) -> Result<Report, CrawlError> {
-    let statistics = shared.bus.statistics();
-    let report = Report::new(stop, elapsed, statistics, &shared.settings);
-    let end = End {
-        stop: serde_json::to_string(&report.stop).unwrap_or_default(),
-        finished: report.stop == Stop::Finished,
-        report: serde_json::to_string(&report).unwrap_or_default(),
-    };
-    match shared.store.end(end).await {
-        Ok(()) => Ok(report),
-        // What is broken already is told by the report.
-        Err(_) if matches!(report.stop, Stop::Broken(_)) => Ok(report),
-        Err(error) => Err(error.into()),
-    }
-}
-
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 /// Takes the spider's seeds into the store, batch by batch.
-async fn seed(shared: Arc<Shared>, stop: super::StopHandle) {
+async fn seed(shared: Arc<Shared>, stop: StopHandle, over: CancellationToken) {
     let (seeds, mut requests) = Seeds::channel(SEEDS, shared.spider.type_of_steps());
-    let outcome = run_seeds(&shared, seeds);
+    let outcome = run_seeds(&shared, seeds, over);
     let (mut sent, mut batch) = (0_u64, Vec::with_capacity(SEEDS));
     loop {
         let received = tokio::select! {
@@ -238,7 +272,8 @@ async fn seed(shared: Arc<Shared>, stop: super::StopHandle) {
 /// Asks the spider for its seeds again, to trust them as the run that stored them did.
 async fn recall_seeds(shared: &Arc<Shared>) {
     let (seeds, mut requests) = Seeds::channel(SEEDS, shared.spider.type_of_steps());
-    let outcome = run_seeds(shared, seeds);
+    let over = CancellationToken::new();
+    let outcome = run_seeds(shared, seeds, over.clone());
     let recall = async {
         for _ in 0..SEEDS {
             let Some(request) = requests.recv().await else {
@@ -249,6 +284,7 @@ async fn recall_seeds(shared: &Arc<Shared>) {
     };
     // A start that waits for something is not worth waiting for: the seeds are in the store.
     let _ = tokio::time::timeout(RECALL, recall).await;
+    over.cancel();
     drop(outcome);
 }
 

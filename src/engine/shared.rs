@@ -13,12 +13,13 @@ use crate::policy::scope::Scope;
 use crate::request::{Fingerprint, Identity, KnownLinks, Request, Uncrawlable, canonical};
 use crate::settings::Settings;
 use crate::spider::{Spider, step_named};
-use crate::store::{NewRequest, Store};
+use crate::store::NewRequest;
 
+/// The store is not here: a step that never ends holds this for ever, and must not keep the database
+/// locked.
 pub(super) struct Shared {
     pub(super) spider: Arc<dyn Spider>,
     pub(super) settings: Settings,
-    pub(super) store: Arc<dyn Store>,
     pub(super) fetch: Arc<dyn DynFetch>,
     /// The same, if it is our own: it keeps the cookies and guards addresses.
     pub(super) http: Option<Arc<HttpFetch>>,

@@ -9,6 +9,8 @@ mod data;
 mod fetch;
 #[cfg(test)]
 mod item;
+#[cfg(test)]
+mod poison;
 mod raw;
 #[cfg(test)]
 mod resume;

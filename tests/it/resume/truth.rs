@@ -89,6 +89,21 @@ pub(super) async fn outcome(db: &Path) -> Vec<String> {
     rows
 }
 
+/// Whether the crawl has ended, so that another run would begin anew.
+pub(super) async fn is_finished(db: &Path) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(copy) = copy(db, folder.path()) else {
+        return false;
+    };
+    let mut file = open(&copy).await;
+    let tables = "SELECT name FROM sqlite_schema WHERE name = 'crawl'";
+    if column(&mut file, tables).await.is_empty() {
+        return false;
+    }
+    let finished = "SELECT count(*) FROM crawl WHERE state = 'finished'";
+    column(&mut file, finished).await == ["1"]
+}
+
 /// Copies the file and its log into a folder, if there is a file.
 pub(super) fn copy(db: &Path, folder: &Path) -> Option<std::path::PathBuf> {
     let to = folder.join("crawl.db");

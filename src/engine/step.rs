@@ -1,0 +1,243 @@
+//! One step on one page: it runs, and what it left behind becomes the page's commit.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use super::committer::Finished;
+use super::executor::{Call, Job};
+use super::life;
+use super::shared::{Refusal, Shared};
+use super::watchdog::Held;
+use crate::item::{Record, Value};
+use crate::page::{Context, Emitted, FieldError, Page, ParseLimits};
+use crate::request::Result;
+use crate::settings::Settings;
+use crate::spider::Failure;
+use crate::store::{PageState, Refused, Ticket, Verdict};
+
+/// Runs a job to its end.
+pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
+    let Job {
+        ticket,
+        response,
+        took,
+        call,
+    } = job;
+    let (status, bytes) = (held.status, held.bytes);
+    let context = Context {
+        depth: ticket.request.depth,
+        referrer: ticket.referrer.clone(),
+        spider: shared.spider.type_of_steps(),
+        known: Some(Arc::clone(&shared.known)),
+        limits: limits(&shared.settings),
+    };
+    let page = Page::new(response, context);
+    let trouble = match call {
+        Call::Step => run_step(shared, &ticket, &page).await.err(),
+        Call::Failed { reason, message } => Some(Trouble {
+            reason,
+            message,
+            field: None,
+        }),
+    };
+    let Some(mut trouble) = trouble else {
+        let row = life::page_row(PageState::Done, None, None, status, took, bytes);
+        let mut finished = life::finished(&ticket, Verdict::Page(row), took);
+        take_over(shared, &ticket, &page, &mut finished);
+        return finished;
+    };
+    // What a failed step left behind is void; its handler starts with a clean page.
+    let missed = page.take_emitted().missed;
+    if let Err(handler) = run_handler(shared, &ticket, &page, &trouble).await {
+        page.take_emitted();
+        trouble.message = format!("{} (and its handler: {})", trouble.message, handler.message);
+    }
+    let (reason, message) = (Some(trouble.reason), Some(trouble.message));
+    let row = life::page_row(PageState::Failed, reason, message, status, took, bytes);
+    let mut finished = life::finished(&ticket, Verdict::Page(row), took);
+    take_over(shared, &ticket, &page, &mut finished);
+    finished.event.field = trouble.field;
+    finished.event.missed.extend(missed);
+    finished
+}
+
+fn limits(settings: &Settings) -> ParseLimits {
+    ParseLimits {
+        time: settings.max_parse_time,
+        nodes: settings.max_nodes,
+        depth: settings.max_element_depth,
+        attributes: settings.max_attributes,
+    }
+}
+
+/// Why a page failed.
+struct Trouble {
+    reason: &'static str,
+    message: String,
+    field: Option<FieldError>,
+}
+
+impl Trouble {
+    fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            field: None,
+        }
+    }
+}
+
+async fn run_step(
+    shared: &Shared,
+    ticket: &Ticket,
+    page: &Page,
+) -> std::result::Result<(), Trouble> {
+    let step = &ticket.request.step;
+    match shared
+        .spider
+        .run(&step.name, step.args.as_deref(), page.clone())
+    {
+        Some(future) => guard(shared, future).await,
+        None => Err(Trouble::new(
+            "unknown_step",
+            format!("no step `{}`", step.name),
+        )),
+    }
+}
+
+async fn run_handler(
+    shared: &Shared,
+    ticket: &Ticket,
+    page: &Page,
+    trouble: &Trouble,
+) -> std::result::Result<(), Trouble> {
+    let failure = Failure::new(page.clone(), trouble.reason, trouble.message.clone());
+    match shared.spider.failed(&ticket.request.step.name, failure) {
+        Some(future) => guard(shared, future).await,
+        None => Ok(()),
+    }
+}
+
+/// Runs user code: errors, panics and delays become a [`Trouble`].
+async fn guard(
+    shared: &Shared,
+    future: LocalBoxFuture<'_, Result>,
+) -> std::result::Result<(), Trouble> {
+    let limit = shared.settings.step_timeout;
+    match tokio::time::timeout(limit, AssertUnwindSafe(future).catch_unwind()).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(match error.downcast::<FieldError>() {
+            Ok(field) => Trouble {
+                reason: "field",
+                message: field.to_string(),
+                field: Some(*field),
+            },
+            Err(error) => Trouble::new("step", error.to_string()),
+        }),
+        Ok(Err(panic)) => Err(Trouble::new(
+            "panic",
+            format!("panicked: {}", said(&*panic)),
+        )),
+        Err(_) => {
+            let message = format!("the step took longer than {} s", limit.as_secs_f32());
+            Err(Trouble::new("step_timeout", message))
+        }
+    }
+}
+
+/// What a panic says.
+pub(super) fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// Moves what the step left on the page into its commit.
+fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finished) {
+    let Emitted {
+        requests,
+        records,
+        invalid_links,
+        missed,
+    } = page.take_emitted();
+    let mut refusals = Refusals::default();
+    if let Some((count, sample)) = invalid_links {
+        refusals.add(Refusal("invalid", String::new()), count, || sample);
+    }
+    let max_links = shared.settings.max_links;
+    let mut known = HashSet::with_capacity(requests.len().min(max_links));
+    for (number, request) in requests.into_iter().enumerate() {
+        let refusal = match number {
+            number if number >= max_links => Some(Refusal("links", String::new())),
+            _ => shared.refuse(&request),
+        };
+        if let Some(refusal) = refusal {
+            refusals.add(refusal, 1, || request.url.into());
+            continue;
+        }
+        let nonce = (ticket.key.seq as u64)
+            .wrapping_mul(1 << 20)
+            .wrapping_add(number as u64);
+        if let Ok(new) = shared.identify(request, false, nonce)
+            && known.insert((new.host, new.fingerprint))
+        {
+            finished.commit.requests.push(new);
+        }
+    }
+    finished.commit.refused = refusals.0;
+    finished.event.missed = missed;
+    finished.event.truncation = page.truncation();
+    count(&records, finished);
+    finished.commit.records = records;
+}
+
+fn count(records: &[Record], finished: &mut Finished) {
+    for record in records {
+        let table = record.schema().table();
+        match finished
+            .event
+            .items
+            .iter_mut()
+            .find(|(known, _)| known == table)
+        {
+            Some((_, count)) => *count += 1,
+            None => finished.event.items.push((table.to_owned(), 1)),
+        }
+        for (column, value) in record.schema().columns().iter().zip(record.values()) {
+            if *value == Value::Null {
+                finished
+                    .event
+                    .empty
+                    .push((table.to_owned(), column.name.to_string()));
+            }
+        }
+    }
+}
+
+/// Refused links of a page, folded by reason and subject.
+#[derive(Default)]
+struct Refusals(Vec<Refused>);
+
+impl Refusals {
+    fn add(
+        &mut self,
+        Refusal(reason, subject): Refusal,
+        count: u64,
+        sample: impl FnOnce() -> String,
+    ) {
+        let known = |refused: &&mut Refused| refused.reason == reason && refused.subject == subject;
+        match self.0.iter_mut().find(known) {
+            Some(refused) => refused.count += count,
+            None => self.0.push(Refused {
+                reason,
+                subject,
+                count,
+                sample: sample(),
+            }),
+        }
+    }
+}
