@@ -50,7 +50,7 @@ pub(super) fn shorten(text: &str) -> String {
 /// A field that is missing or unreadable.
 #[derive(Debug)]
 pub struct FieldError {
-    /// Its name; empty for [`Page::get`].
+    /// Its name; empty for [`Page::get`](crate::page::Page::get).
     pub field: String,
     /// The selector as written.
     pub selector: String,

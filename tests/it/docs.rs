@@ -230,6 +230,49 @@ async fn queries_in_the_documentation_run() {
     }
 }
 
+/// A command line as its words; quotes hold words together.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut is_quoted) = (Vec::new(), String::new(), false);
+    for c in line.chars() {
+        match c {
+            '"' => is_quoted = !is_quoted,
+            ' ' if !is_quoted => words.push(std::mem::take(&mut word)),
+            _ => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[test]
+fn commands_in_the_documentation_exist() {
+    let mut count = 0;
+    for page in pages() {
+        for line in blocks(&read(&page), "sh").join("\n").lines() {
+            let line = line.split(" #").next().unwrap_or_default();
+            for command in line.split("&&") {
+                let words = words(command.trim());
+                let args = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+                    ["nephila", ref args @ ..]
+                    | ["cargo", "run", "--release", "--", ref args @ ..] => args.to_vec(),
+                    _ => continue,
+                };
+                // Help comes after the rest was understood.
+                let ran = std::process::Command::new(env!("CARGO_BIN_EXE_nephila"))
+                    .args(args)
+                    .arg("--help")
+                    .output()
+                    .unwrap();
+                let said = String::from_utf8_lossy(&ran.stderr);
+                assert!(ran.status.success(), "{page}: {command}\n{said}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 3);
+}
+
 /// Code that only a test can run is shown as it stands in one.
 #[test]
 fn ignored_code_stands_in_a_test() {
