@@ -19,6 +19,14 @@ pub(super) fn run_project(arguments: &[OsString]) -> Result<Option<u8>, Failure>
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
+    // What another Cargo tells of its own package would make this one build things anew.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
+        if told.iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
     command
         .args(["run", "--quiet", "--manifest-path"])
         .arg(&manifest)

@@ -41,7 +41,7 @@ impl Query {
 /// Prints the answer to `sql` as it comes.
 pub(super) async fn print(reader: &dyn Reader, sql: &str, format: Format) -> Result<(), Failure> {
     let (sender, lines) = sync_channel::<Line>(AHEAD);
-    let printer = thread::spawn(move || -> std::io::Result<()> {
+    let writer = thread::spawn(move || -> std::io::Result<()> {
         let mut export = format.export(output::stdout());
         for line in lines {
             match line {
@@ -54,7 +54,7 @@ pub(super) async fn print(reader: &dyn Reader, sql: &str, format: Format) -> Res
     let mut rows = Printed(sender);
     let asked = reader.query(sql, &mut rows).await;
     drop(rows);
-    let printed = printer
+    let printed = writer
         .join()
         .map_err(|_| Failure::broken("the thread that prints rows panicked"))?;
     // A query that is refused has printed nothing; what it says is the answer.

@@ -1,6 +1,6 @@
 //! `new`: a project that builds, and the commands inside of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Folder, Ran, site};
@@ -40,4 +40,66 @@ fn folders_that_can_not_be_projects() {
     exit 2
     ");
     assert_eq!(folder.read("full/x"), "");
+}
+
+/// The newcomer's path: a project, its tests, a crawl by the command, and by Cargo.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_that_builds_and_crawls() {
+    let folder = Folder::new();
+    let made = folder.run("new shop");
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shop = folder.path("shop");
+    // The same versions as here, so that nothing is looked up and little is built.
+    std::fs::copy(checkout.join("Cargo.lock"), shop.join("Cargo.lock")).unwrap();
+    if !is_offline_ready(&shop) {
+        eprintln!("skipped: Cargo's registry is not here, and there may be no network");
+        return;
+    }
+    let site = site().await;
+    let file = shop.join("spiders/books.rs");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(
+        &file,
+        text.replace("http://127.0.0.1:7788/", site.url().as_str()),
+    )
+    .unwrap();
+
+    let inside = |mut command: Command| {
+        command
+            .current_dir(&shop)
+            .env("CARGO_NET_OFFLINE", "true")
+            .env("CARGO_TARGET_DIR", target());
+        Ran::from(&command.output().unwrap())
+    };
+    let tested = inside(folder.command(env!("CARGO"), &["test", "--quiet"]));
+    assert_eq!(tested.code, 0, "{}{}", tested.stdout, tested.stderr);
+    assert!(
+        tested.stdout.contains("test result: ok. 1 passed"),
+        "{}",
+        tested.stdout
+    );
+    let crawled = inside(folder.nephila(&["crawl", "books"]));
+    insta::assert_snapshot!(crawled.said(), @r#"
+    ✓ books  run 1: 63 pages, 60 items in TIME
+      db crawl.db (SIZE)   query: nephila query "select * from books limit 5"
+    exit 0
+    "#);
+
+    let new = "use nephila::prelude::*;\n#[derive(Default)]\nstruct Other;\n\
+        #[spider(start = \"http://127.0.0.1:9/\")]\nimpl Other {\n    \
+        async fn page(&self, _page: Page) -> Result {\n        Ok(())\n    }\n}\n";
+    std::fs::write(shop.join("spiders/other.rs"), new).unwrap();
+    let found = inside(folder.nephila(&["crawl", "othr"]));
+    insta::assert_snapshot!(found.said(), @r"
+    error: no spider `othr`; did you mean `other`?
+         nephila list shows all 2
+    exit 2
+    ");
+}
+
+/// Where the tests' own dependencies are built already.
+fn target() -> PathBuf {
+    let binary = Path::new(env!("CARGO_BIN_EXE_nephila"));
+    binary.ancestors().nth(2).unwrap().to_path_buf()
 }

@@ -16,13 +16,13 @@ pub(super) fn serve(answers: &'static [Answer]) -> SocketAddr {
         for stream in listener.incoming().flatten() {
             let answers = Arc::clone(&answers);
             // A client that goes away ends its own thread only.
-            std::thread::spawn(move || answer(stream, &answers));
+            std::thread::spawn(move || answer(&stream, &answers));
         }
     });
     address
 }
 
-fn answer(stream: TcpStream, answers: &[Answer]) -> std::io::Result<()> {
+fn answer(stream: &TcpStream, answers: &[Answer]) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let first = lines.next().transpose()?.unwrap_or_default();
     while lines
@@ -34,8 +34,9 @@ fn answer(stream: TcpStream, answers: &[Answer]) -> std::io::Result<()> {
     let known = answers.iter().find(|(known, ..)| *known == path);
     let (status, body) = known.map_or((404, ""), |(_, status, body)| (*status, *body));
     let length = body.len();
+    let mut to = stream;
     write!(
-        &stream,
+        to,
         "HTTP/1.1 {status} X\r\nContent-Type: text/html; charset=utf-8\r\n\
          Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )
