@@ -75,6 +75,13 @@ pub struct Settings {
     /// The largest body, in bytes after decoding; a longer one fails the page.
     #[serde(with = "human::bytes")]
     pub max_body: usize,
+    /// The bytes of all bodies together that are read or wait for their step; more are read once
+    /// others are done with. One body may always go beyond it, and 64 KiB of each do not count.
+    #[serde(with = "human::bytes")]
+    pub max_bytes_in_flight: usize,
+    /// The largest header of an answer; a longer one fails the page.
+    #[serde(with = "human::bytes")]
+    pub max_header_bytes: usize,
     /// The longest chain of redirects.
     pub max_redirects: u8,
     /// CPU time for parsing a page's HTML; what was not read by then is left out, and said so.
@@ -136,6 +143,8 @@ impl Default for Settings {
             max_url_bytes: 8 * 1024,
             max_links: 50_000,
             max_body: 16 * 1024 * 1024,
+            max_bytes_in_flight: 32 * 1024 * 1024,
+            max_header_bytes: 256 * 1024,
             max_redirects: 10,
             max_parse_time: Duration::from_millis(500),
             max_nodes: 100_000,

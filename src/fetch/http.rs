@@ -12,9 +12,10 @@ use rustls::RootCertStore;
 use tokio::time::{Instant, timeout};
 use url::{Host, Url};
 
+use super::budget::Budget;
 use super::client::{self, Clients};
 use super::decode::{Decoder, too_large};
-use super::failure::{explain, time_as_text};
+use super::failure::{bytes_as_text, explain, time_as_text};
 use super::guard::{Guard, Refused};
 use super::{FailureKind, Fetch, FetchError, Jar};
 use crate::request::{Request, Response, origin_of};
@@ -48,6 +49,8 @@ pub struct HttpFetch {
     jar: Option<Arc<Jar>>,
     logins: Logins,
     max_body: usize,
+    max_header_bytes: usize,
+    budget: Budget,
     connect_timeout: Duration,
     idle_timeout: Duration,
     timeout: Duration,
@@ -114,6 +117,8 @@ impl HttpFetch {
             jar: settings.cookies.then(Arc::default),
             logins: Logins::default(),
             max_body: settings.max_body,
+            max_header_bytes: settings.max_header_bytes,
+            budget: Budget::new(settings.max_bytes_in_flight),
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
             timeout: settings.timeout,
@@ -154,6 +159,10 @@ impl HttpFetch {
         let mut answer = self.unless_idle(client.execute(outgoing)).await?;
         let status = answer.status();
         let headers = std::mem::take(answer.headers_mut());
+        if bytes_of(&headers) > self.max_header_bytes {
+            let message = format!("header over {}", bytes_as_text(self.max_header_bytes));
+            return Err(FetchError::new(FailureKind::TooLarge, message));
+        }
         let url = without_login(request.url.clone());
         if let Some(jar) = &self.jar {
             jar.store(&url, &headers);
@@ -171,7 +180,7 @@ impl HttpFetch {
             url,
             status,
             headers,
-            body: Bytes::from(body),
+            body,
             wire_bytes,
             took: started.elapsed(),
         })
@@ -225,8 +234,8 @@ impl HttpFetch {
         &self,
         answer: &mut reqwest::Response,
         headers: &HeaderMap,
-    ) -> Result<(Vec<u8>, u64), FetchError> {
-        let mut decoder = Decoder::new(headers, self.max_body)?;
+    ) -> Result<(Bytes, u64), FetchError> {
+        let mut decoder = Decoder::new(headers, self.max_body, self.budget.share())?;
         let limit = self.max_body as u64;
         if let Some(declared) = answer.content_length() {
             if declared > limit {
@@ -240,7 +249,7 @@ impl HttpFetch {
             if wire_bytes > limit {
                 return Err(too_large(self.max_body));
             }
-            decoder.push(&chunk)?;
+            decoder.push(&chunk).await?;
         }
         Ok((decoder.finish()?, wire_bytes))
     }
@@ -268,6 +277,14 @@ impl Fetch for HttpFetch {
         };
         outcome
     }
+}
+
+/// As on the wire, with `: ` and the end of the line.
+fn bytes_of(headers: &HeaderMap) -> usize {
+    let fields = headers.iter();
+    fields
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum()
 }
 
 fn blocked(refused: Refused) -> FetchError {

@@ -7,6 +7,7 @@
 
 mod http;
 mod client;
+mod budget;
 mod guard;
 mod cookies;
 mod decode;

@@ -23,6 +23,7 @@ mod form;
 mod parse;
 mod read;
 mod selector;
+mod text;
 
 pub use element::Element;
 pub use emitted::Emitted;
@@ -42,11 +43,10 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use parse::Parsed;
+use text::Text;
 
 use crate::item::Item;
-use crate::request::{
-    KnownLinks, Request, RequestBuilder, Response, Result, Step, StepRef, charset,
-};
+use crate::request::{KnownLinks, Request, RequestBuilder, Response, Result, Step, StepRef};
 
 /// A fetched page in a step's hands. Clones are handles to the same page.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ pub struct Page(Rc<Inner>);
 struct Inner {
     response: Response,
     context: Context,
-    text: OnceCell<String>,
+    text: OnceCell<Text>,
     html: OnceCell<Parsed>,
     base: OnceCell<Url>,
     emitted: RefCell<Emitted>,
@@ -150,12 +150,9 @@ impl Page {
 
     /// The body as text, by BOM, header, `<meta>` or detection (in this order).
     pub fn text(&self) -> &str {
-        self.0.text.get_or_init(|| {
-            let response = &self.0.response;
-            charset::decode(response.header("content-type"), &response.body)
-                .0
-                .into_owned()
-        })
+        let response = &self.0.response;
+        let text = self.0.text.get_or_init(|| Text::of(response));
+        text.of_body(&response.body)
     }
 
     /// The body as JSON.

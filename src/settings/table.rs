@@ -46,6 +46,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("max_url_bytes", "a whole number, 64 to 1000000"),
     setting("max_links", "a whole number, at least 1"),
     setting("max_body", "a size of at least 1 KB, like \"16 MiB\""),
+    setting("max_bytes_in_flight", "a size, like \"16 MiB\""),
+    setting(
+        "max_header_bytes",
+        "a size of at least 1 KB and at most 400 KB",
+    ),
     setting("max_redirects", "a whole number, 0 to 255"),
     setting("max_parse_time", DURATION),
     setting("max_nodes", "a whole number, at least 100"),
@@ -107,6 +112,10 @@ impl Settings {
             ),
             ("max_links", self.max_links >= 1),
             ("max_body", self.max_body >= 1_000),
+            (
+                "max_header_bytes",
+                (1_000..=400_000).contains(&self.max_header_bytes),
+            ),
             ("max_parse_time", !self.max_parse_time.is_zero()),
             ("max_nodes", self.max_nodes >= 100),
             (

@@ -10,8 +10,10 @@ mod gzip;
 
 use std::fmt::Write;
 
+use bytes::Bytes;
 use http::{HeaderMap, header};
 
+use super::budget::Share;
 use super::failure::bytes_as_text;
 use super::{FailureKind, FetchError};
 use codec::{Codec, Step};
@@ -24,16 +26,27 @@ const BUFFER_BYTES: usize = 16 * 1024;
 const MAX_RESERVED_BYTES: usize = 256 * 1024;
 
 /// Turns the bytes on the wire into the body, piece by piece.
-pub(super) struct Decoder {
+pub(super) struct Decoder<'a> {
     /// The outermost encoding comes first.
     layers: Vec<Layer>,
-    body: Vec<u8>,
-    limit: usize,
+    body: Body<'a>,
 }
 
-impl Decoder {
-    /// For an answer with these headers, whose body may have up to `limit` bytes.
-    pub(super) fn new(headers: &HeaderMap, limit: usize) -> Result<Self, FetchError> {
+/// What came out so far.
+struct Body<'a> {
+    bytes: Vec<u8>,
+    limit: usize,
+    share: Share<'a>,
+}
+
+impl<'a> Decoder<'a> {
+    /// For an answer with these headers, whose body may have up to `limit` bytes, as far as its
+    /// `share` lets it.
+    pub(super) fn new(
+        headers: &HeaderMap,
+        limit: usize,
+        share: Share<'a>,
+    ) -> Result<Self, FetchError> {
         let mut layers = Vec::new();
         for name in encodings(headers) {
             let codec = codec::named(&name).ok_or_else(|| unknown(&name))?;
@@ -47,32 +60,36 @@ impl Decoder {
         layers.reverse();
         Ok(Self {
             layers,
-            body: Vec::new(),
-            limit,
+            body: Body {
+                bytes: Vec::new(),
+                limit,
+                share,
+            },
         })
     }
 
     /// Makes room for a body of `declared` bytes on the wire.
     pub(super) fn reserve(&mut self, declared: u64) {
         let declared = usize::try_from(declared).unwrap_or(usize::MAX);
-        self.body
-            .reserve_exact(declared.min(self.limit).min(MAX_RESERVED_BYTES));
+        let declared = declared.min(self.body.limit).min(MAX_RESERVED_BYTES);
+        self.body.bytes.reserve_exact(declared);
     }
 
-    /// Takes the next bytes from the wire.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
-        push(&mut self.layers, bytes, &mut self.body, self.limit)
+    /// Takes the next bytes from the wire. Waits while the crawl holds too many bytes; the little that
+    /// a codec writes at once is all that is held beyond what was granted.
+    pub(super) async fn push(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
+        push(&mut self.layers, bytes, &mut self.body).await
     }
 
     /// The whole body, once nothing more comes.
-    pub(super) fn finish(self) -> Result<Vec<u8>, FetchError> {
+    pub(super) fn finish(self) -> Result<Bytes, FetchError> {
         let cut = self.layers.iter().find(|layer| !layer.is_whole());
         match cut {
             Some(layer) => Err(FetchError::new(
                 FailureKind::Encoding,
                 format!("truncated {} body", layer.codec.name()),
             )),
-            None => Ok(self.body),
+            None => Ok(self.body.share.keep(self.body.bytes)),
         }
     }
 }
@@ -128,18 +145,25 @@ impl Layer {
     }
 }
 
-fn push(
+impl Body<'_> {
+    async fn push(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
+        let all = self.bytes.len() + bytes.len();
+        if all > self.limit {
+            return Err(too_large(self.limit));
+        }
+        self.share.grow(all).await;
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+async fn push(
     layers: &mut [Layer],
     mut bytes: &[u8],
-    body: &mut Vec<u8>,
-    limit: usize,
+    body: &mut Body<'_>,
 ) -> Result<(), FetchError> {
     let Some((layer, inner)) = layers.split_first_mut() else {
-        if bytes.len() > limit - body.len() {
-            return Err(too_large(limit));
-        }
-        body.extend_from_slice(bytes);
-        return Ok(());
+        return body.push(bytes).await;
     };
     layer.is_fed |= !bytes.is_empty();
     loop {
@@ -156,11 +180,15 @@ fn push(
             })?;
         bytes = bytes.get(read..).unwrap_or_default();
         layer.written += wrote;
-        if layer.written > limit {
-            return Err(too_large(limit));
+        if layer.written > body.limit {
+            return Err(too_large(body.limit));
         }
         let decoded = layer.buffer.get(..wrote).unwrap_or_default();
-        push(inner, decoded, body, limit)?;
+        if inner.is_empty() {
+            body.push(decoded).await?;
+        } else {
+            Box::pin(push(inner, decoded, body)).await?;
+        }
         // A full buffer may hide more; otherwise a step without progress has eaten all it can.
         if wrote < layer.buffer.len() && (bytes.is_empty() || read == 0 && wrote == 0) {
             return Ok(());

@@ -2,8 +2,10 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use futures_util::FutureExt;
 use http::HeaderValue;
 
+use super::super::budget::Budget;
 use super::*;
 
 const LIMIT: usize = 1 << 20;
@@ -50,16 +52,22 @@ fn text() -> Vec<u8> {
 }
 
 /// Decodes in pieces of `piece` bytes.
-fn decode(encoding: &str, wire: &[u8], piece: usize) -> Result<Vec<u8>, String> {
+/// A body alone waits for nobody.
+fn at_once<T>(push: impl Future<Output = T>) -> T {
+    push.now_or_never().unwrap()
+}
+
+fn decode(encoding: &str, wire: &[u8], piece: usize) -> Result<Bytes, String> {
     let mut headers = HeaderMap::new();
     headers.insert(
         header::CONTENT_ENCODING,
         HeaderValue::from_str(encoding).unwrap(),
     );
     let said = |error: FetchError| format!("{:?}: {error}", error.kind);
-    let mut decoder = Decoder::new(&headers, LIMIT).map_err(said)?;
+    let budget = Budget::new(0);
+    let mut decoder = Decoder::new(&headers, LIMIT, budget.share()).map_err(said)?;
     for piece in wire.chunks(piece) {
-        decoder.push(piece).map_err(said)?;
+        at_once(decoder.push(piece)).map_err(said)?;
     }
     decoder.finish().map_err(said)
 }
@@ -122,9 +130,10 @@ fn several_headers_are_one_list() {
         HeaderValue::from_static("deflate"),
     );
     headers.append(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    let mut decoder = Decoder::new(&headers, LIMIT).unwrap();
-    decoder.push(&gzip(&zlib(b"both"))).unwrap();
-    assert_eq!(decoder.finish().unwrap(), b"both");
+    let budget = Budget::new(0);
+    let mut decoder = Decoder::new(&headers, LIMIT, budget.share()).unwrap();
+    at_once(decoder.push(&gzip(&zlib(b"both")))).unwrap();
+    assert_eq!(&*decoder.finish().unwrap(), b"both");
 }
 
 #[test]
@@ -242,10 +251,11 @@ fn a_bomb_ends_at_the_limit() {
     let mut headers = HeaderMap::new();
     let stacked = HeaderValue::from_static("gzip, gzip");
     headers.insert(header::CONTENT_ENCODING, stacked);
-    let mut decoder = Decoder::new(&headers, LIMIT).unwrap();
-    let error = decoder.push(&wire).unwrap_err();
+    let budget = Budget::new(0);
+    let mut decoder = Decoder::new(&headers, LIMIT, budget.share()).unwrap();
+    let error = at_once(decoder.push(&wire)).unwrap_err();
     assert_eq!(error.kind, FailureKind::TooLarge);
-    assert!(decoder.body.capacity() <= 2 * LIMIT);
+    assert!(decoder.body.bytes.capacity() <= 2 * LIMIT);
 }
 
 #[test]

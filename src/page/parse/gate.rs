@@ -70,6 +70,7 @@ impl<'a> Gate<'a> {
 impl TokenSink for Gate<'_> {
     type Handle = Handle;
 
+    #[inline]
     fn process_token(&self, mut token: Token, line: u64) -> TokenSinkResult<Handle> {
         match &mut token {
             Token::ParseError(_) => return TokenSinkResult::Continue,

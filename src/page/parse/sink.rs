@@ -103,9 +103,15 @@ impl TreeSink for Sink<'_> {
         }
     }
 
+    #[inline]
     fn elem_name<'b>(&'b self, target: &'b Handle) -> Ref<'b, QualName> {
         self.meter.work(1);
-        self.inner.elem_name(&target.id)
+        // As scraper does it, which from another crate would be a call, and this is called all the time.
+        Ref::map(self.inner.0.borrow(), |html| {
+            let node = html.tree.get(target.id);
+            let element = node.and_then(|node| node.value().as_element());
+            &element.expect("only elements are asked for a name").name
+        })
     }
 
     fn same_node(&self, x: &Handle, y: &Handle) -> bool {
