@@ -24,6 +24,8 @@ mod table;
 mod take;
 mod tickets;
 mod writer;
+#[cfg(test)]
+mod tests;
 
 pub(super) use self::reader::SqliteReader;
 

@@ -1,6 +1,5 @@
 //! What becomes of tickets: page rows, or queue rows once more. And the state of hosts.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use sqlx::SqliteConnection;
@@ -93,9 +92,10 @@ pub(super) async fn write(
     insert(db, active, &ended, now).await?;
     let keys = ended.iter().map(|(key, _)| *key).collect::<Vec<_>>();
     tickets::delete(db, &keys).await?;
+    // The host of a retry needs no waking: if it is free, its row was queued all the time, and a lease
+    // that comes too early sees what is due and when.
     retry(db, &again).await?;
     attempts(db, active, &again, now).await?;
-    wake(db, &again).await?;
     Ok(verdicts)
 }
 
@@ -167,26 +167,6 @@ async fn attempts(
             statement = statement.bind(key.seq).bind(*message);
         }
         statement.execute(&mut *db).await?;
-    }
-    Ok(())
-}
-
-/// A retry may come after its host was given back.
-async fn wake(db: &mut SqliteConnection, again: &[Again<'_>]) -> Result<(), Failure> {
-    let mut first = HashMap::<HostKey, i64>::new();
-    for Again { key, due, .. } in again {
-        let earliest = first.entry(key.host).or_insert(*due);
-        *earliest = (*due).min(*earliest);
-    }
-    for (host, due) in first {
-        sqlx::query(
-            "UPDATE host SET lease_at = max(next_at, ?1)
-             WHERE id = ?2 AND run IS NULL AND ifnull(lease_at, 9223372036854775807) > max(next_at, ?1)",
-        )
-        .bind(due)
-        .bind(host.0)
-        .execute(&mut *db)
-        .await?;
     }
     Ok(())
 }

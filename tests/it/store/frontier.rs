@@ -212,7 +212,17 @@ async fn a_host_is_left_alone_until_its_moment(database: &Database) {
     crawl.store.release(hosts).await.unwrap();
     assert!(crawl.lease(at(59)).await.is_empty());
     assert_eq!(crawl.rest().await, Rest::Until(at(60)));
-    assert_eq!(crawl.lease(at(60)).await.len(), 1);
+    let mut host = crawl.lease(at(60)).await.remove(0);
+    crawl.store.release(vec![host.clone()]).await.unwrap();
+    // Also if it asks for more when nobody holds it any more.
+    host.next_at = at(90);
+    let batch = Batch {
+        hosts: vec![host],
+        ..Batch::default()
+    };
+    crawl.commit(batch).await;
+    assert!(crawl.lease(at(89)).await.is_empty());
+    assert_eq!(crawl.lease(at(90)).await.len(), 1);
 }
 
 async fn a_commit_after_its_release_leaves_no_idle_host(database: &Database) {

@@ -4,6 +4,7 @@ mod begin;
 mod database;
 mod frontier;
 mod items;
+mod model;
 mod query;
 mod reader;
 mod steps;

@@ -1,0 +1,240 @@
+//! What only a file can do to a crawl.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use tempfile::TempDir;
+
+use super::{Sqlite, file};
+use crate::request::{Identity, Request, StepRef};
+use crate::store::{Batch, Begin, NewRequest, Rest, Store, StoreError};
+
+struct Bed {
+    store: Sqlite,
+    identity: Identity,
+    folder: TempDir,
+}
+
+fn begin(spider: &str, fresh: bool) -> Begin {
+    Begin {
+        spider: spider.into(),
+        args: "{}".into(),
+        settings: "{}".into(),
+        fresh,
+    }
+}
+
+impl Bed {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("crawl.db");
+        let store = Sqlite::open(path.to_str().unwrap()).await.unwrap();
+        let identity = Identity::new(store.begin(begin("books", false)).await.unwrap().key);
+        Self {
+            store,
+            identity,
+            folder,
+        }
+    }
+
+    fn batch(&self, count: usize) -> Arc<Batch> {
+        let seeds = (0..count).map(|n| {
+            let path = format!("/{n:0100}");
+            let origin = format!("http://h{}.example", n % 5);
+            let url = format!("{origin}{path}").parse().unwrap();
+            let request = Request::new(url, StepRef::named("list"));
+            NewRequest {
+                host: self.identity.host(&origin),
+                fingerprint: self.identity.fingerprint(&request, &path, None),
+                origin,
+                path,
+                seed: false,
+                request,
+            }
+        });
+        Arc::new(Batch {
+            seeds: seeds.collect(),
+            ..Batch::default()
+        })
+    }
+
+    /// Another program at the same file.
+    async fn other(&self) -> SqliteConnection {
+        let path = self.folder.path().join("crawl.db");
+        SqliteConnection::connect(path.to_str().unwrap())
+            .await
+            .unwrap()
+    }
+
+    async fn count(&self, table: &str) -> i64 {
+        let sql = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+        sqlx::query_scalar(sql)
+            .fetch_one(&mut self.other().await)
+            .await
+            .unwrap()
+    }
+
+    async fn pragma(&self, pragma: &str) {
+        let mut writer = self.store.0.writer.lock().await;
+        sqlx::raw_sql(AssertSqlSafe(format!("PRAGMA {pragma}")))
+            .execute(writer.connection())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_costs_nothing() {
+    let bed = Bed::new().await;
+    bed.store.commit(bed.batch(10)).await.unwrap();
+    bed.pragma("max_page_count = 60").await;
+    let error = bed.store.commit(bed.batch(2000)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    assert_eq!(bed.count("seen").await, 10);
+    assert_eq!(bed.count("queue").await, 10);
+    bed.pragma("max_page_count = 100000").await;
+    let receipt = bed.store.commit(bed.batch(2000)).await.unwrap();
+    assert_eq!(receipt.fresh_seeds, 1990);
+    assert_eq!(bed.count("queue").await, 2000);
+}
+
+#[tokio::test]
+async fn a_foreign_transaction_is_waited_for_and_told() {
+    let bed = Bed::new().await;
+    bed.pragma("busy_timeout = 1").await;
+    let mut other = bed.other().await;
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let error = bed.store.commit(bed.batch(1)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Busy(_)), "{error}");
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    assert_eq!(bed.store.commit(bed.batch(1)).await.unwrap().fresh_seeds, 1);
+}
+
+/// Neither does who reads wait for who writes, nor the other way round.
+#[tokio::test]
+async fn readers_and_the_writer_do_not_wait_for_each_other() {
+    let bed = Bed::new().await;
+    bed.store.commit(bed.batch(10)).await.unwrap();
+    let mut reader = file::reader(&bed.folder.path().join("crawl.db"))
+        .await
+        .unwrap();
+    let mut count = async || {
+        let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM queue");
+        count.fetch_one(&mut reader).await.unwrap()
+    };
+    let mut writer = bed.store.0.writer.lock().await;
+    writer.begin().await.unwrap();
+    sqlx::query("DELETE FROM queue")
+        .execute(writer.connection())
+        .await
+        .unwrap();
+    assert_eq!(count().await, 10);
+    writer.finish(Ok(())).await.unwrap();
+    assert_eq!(count().await, 0);
+    drop(writer);
+    sqlx::query("BEGIN").execute(&mut reader).await.unwrap();
+    sqlx::query("SELECT * FROM queue")
+        .fetch_all(&mut reader)
+        .await
+        .unwrap();
+    bed.store.commit(bed.batch(20)).await.unwrap();
+}
+
+/// A call that is dropped has happened or not; it leaves no transaction open.
+#[tokio::test]
+async fn a_dropped_commit_is_whole_or_nothing() {
+    let bed = Bed::new().await;
+    for count in (100..1000).step_by(100) {
+        // Polled once, so it has begun.
+        assert!(bed.store.commit(bed.batch(count)).now_or_never().is_none());
+        bed.store.commit(bed.batch(1)).await.unwrap();
+        let known = bed.count("seen").await;
+        assert!(
+            known == count as i64 || known == count as i64 - 100 || known == 1,
+            "{known}"
+        );
+        assert_eq!(bed.count("queue").await, known);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_inside_a_transaction_is_undone() {
+    let bed = Bed::new().await;
+    {
+        let mut writer = bed.store.0.writer.lock().await;
+        writer.begin().await.unwrap();
+        let insert = "INSERT INTO seen VALUES (1, 1, 1)";
+        sqlx::query(insert)
+            .execute(writer.connection())
+            .await
+            .unwrap();
+        // What a task that panicked leaves behind.
+    }
+    bed.store.commit(bed.batch(3)).await.unwrap();
+    assert_eq!(bed.count("seen").await, 3);
+}
+
+/// Rows of a crawl that was replaced go away, whether it was alone or not; those of others stay.
+#[tokio::test]
+async fn what_was_replaced_goes() {
+    for neighbours in [false, true] {
+        let mut bed = Bed::new().await;
+        if neighbours {
+            bed.store.commit(bed.batch(7)).await.unwrap();
+            let quotes = bed.store.begin(begin("quotes", false)).await.unwrap();
+            bed.identity = Identity::new(quotes.key);
+        }
+        bed.store.commit(bed.batch(200)).await.unwrap();
+        let spider = if neighbours { "quotes" } else { "books" };
+        bed.store.begin(begin(spider, true)).await.unwrap();
+        assert_eq!(bed.store.rest().await.unwrap(), Rest::Nothing);
+        let left = if neighbours { 7 } else { 0 };
+        for table in ["queue", "seen"] {
+            assert_eq!(bed.count(table).await, left, "{table}");
+        }
+        assert_eq!(bed.count("crawl WHERE state = 'gone'").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn what_can_t_be_opened_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("text.db"), "no database ".repeat(1000)).unwrap();
+    std::fs::create_dir(path("folder.db")).unwrap();
+    let check = async |name: &str, expected: &str| {
+        let error = Sqlite::open(&path(name)).await.err().unwrap();
+        assert!(matches!(error, StoreError::Open { .. }), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+    };
+    check("missing/crawl.db", "No such file").await;
+    check("text.db", "it is no SQLite database").await;
+    check("folder.db", "can't be opened").await;
+    let mut newer = SqliteConnection::connect(&format!("sqlite:{}?mode=rwc", path("newer.db")))
+        .await
+        .unwrap();
+    drop(Sqlite::open(&path("newer.db")).await.unwrap());
+    let migration =
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                     VALUES (9999, 'later', 1, x'00', 0)";
+    sqlx::query(migration).execute(&mut newer).await.unwrap();
+    check("newer.db", "a newer Nephila has made it").await;
+}
+
+#[tokio::test]
+async fn in_memory_it_works_too() {
+    let store = Sqlite::open("sqlite::memory:").await.unwrap();
+    store.begin(begin("books", false)).await.unwrap();
+    assert_eq!(store.rest().await.unwrap(), Rest::Nothing);
+    assert!(
+        store
+            .lease(5, jiff::Timestamp::MAX)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
