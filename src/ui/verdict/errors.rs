@@ -47,7 +47,9 @@ fn seed(to: &mut Lines<'_>, group: &ErrorGroup, run: &Statistics) {
     };
     match group.reason.as_str() {
         // The robots.txt of a host that does not exist can't be had either.
-        "dns" | "connect" if message.starts_with("no such host") => to.error(&format!("no such host: {}{nothing}", clean(host))),
+        "dns" | "connect" if message.starts_with("no such host") => {
+            to.error(&format!("no such host: {}{nothing}", clean(host)));
+        }
         "connect" => {
             let port = url.as_ref().and_then(url::Url::port_or_known_default);
             let port = port.map_or_else(String::new, |port| format!(":{port}"));
