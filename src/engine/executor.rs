@@ -106,19 +106,21 @@ impl Executors {
     }
 
     fn add(&mut self) -> std::io::Result<()> {
-        let (shared, jobs) = (Arc::clone(&self.shared), self.jobs.clone());
         let thread = StepThread::new(self.end.child_token(), self.living.clone());
         let thread = Arc::new(thread);
         self.threads.push(Watched::new(Arc::clone(&thread)));
+        let worker = Worker {
+            shared: Arc::clone(&self.shared),
+            jobs: self.jobs.clone(),
+            dispatcher: self.dispatcher.clone(),
+            thread,
+        };
         let name = format!("nephila-step-{}", self.started);
         self.started += 1;
         let body = move || {
-            let work = thread
-                .end
-                .run_until_cancelled(work(&shared, &jobs, &thread));
             // Without a runtime the thread is gone at once, which the watchdog sees.
-            let _ = block_on(work);
-            thread.leave();
+            let _ = block_on(worker.work());
+            worker.thread.leave();
         };
         let builder = std::thread::Builder::new().name(name);
         builder.stack_size(STACK).spawn(body).map(drop)
@@ -140,6 +142,7 @@ impl Executors {
                     self.replace(&stuck, &others).await;
                 }
             }
+            self.poke();
             if self.threads.iter().all(|watched| watched.thread.is_gone()) {
                 self.give_up("no thread can be had to run steps".to_owned())
                     .await;
@@ -156,7 +159,7 @@ impl Executors {
         let others = others.iter().map(|held| held.ticket.key).collect();
         // Only fails when the crawl is being torn down.
         let _ = self.dispatcher.send(Message::Returned(others)).await;
-        let lost = self.started - self.threads.len();
+        let lost = self.lost();
         if lost > MAX_LOST {
             self.give_up(format!("{lost} steps did not come back"))
                 .await;
@@ -164,6 +167,19 @@ impl Executors {
             self.give_up(format!("can't start another thread for steps: {error}"))
                 .await;
         }
+    }
+
+    /// A lost thread that waited for jobs, too, may have been the one that was told of the latest.
+    fn poke(&self) {
+        if self.lost() > 0 && !self.jobs.is_empty() {
+            for watched in &self.threads {
+                watched.thread.poke.notify_one();
+            }
+        }
+    }
+
+    fn lost(&self) -> usize {
+        self.started - self.threads.len()
     }
 
     async fn give_up(&self, reason: String) {
@@ -219,30 +235,71 @@ fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
     Ok(LocalSet::new().block_on(&runtime, future))
 }
 
-/// Takes jobs as long as there are any.
-async fn work(shared: &Arc<Shared>, jobs: &async_channel::Receiver<Job>, thread: &Arc<StepThread>) {
-    let seats = Arc::new(Semaphore::new(SEATS));
-    while let Ok(permit) = Arc::clone(&seats).acquire_owned().await
-        && let Ok(job) = jobs.recv().await
-    {
-        let held = job.held();
-        let (shared, seat) = (Arc::clone(shared), thread.sit(held.clone()));
-        tokio::task::spawn_local(async move {
-            seat.watch(async {
-                let finished = AssertUnwindSafe(step::run(&shared, job, &held))
-                    .catch_unwind()
-                    .await;
-                let finished = finished.unwrap_or_else(|panic| {
-                    held.failed("panic", format!("panicked: {}", step::said(&*panic)))
-                });
-                life::commit(&shared, finished).await;
-            })
-            .await;
-            // The seat is free before its permit is.
-            drop(seat);
-            drop(permit);
-        });
+/// What a thread does.
+struct Worker {
+    shared: Arc<Shared>,
+    jobs: async_channel::Receiver<Job>,
+    dispatcher: mpsc::Sender<Message>,
+    thread: Arc<StepThread>,
+}
+
+impl Worker {
+    /// Runs jobs until the thread's end.
+    async fn work(&self) {
+        let permits = Arc::new(Semaphore::new(SEATS));
+        let end = &self.thread.end;
+        while let Some(Ok(permit)) = end
+            .run_until_cancelled(Arc::clone(&permits).acquire_owned())
+            .await
+            && let Some(job) = self.next().await
+        {
+            let held = job.held();
+            let Some(seat) = self.thread.sit(held.clone()) else {
+                // It was given up between two looks at its end, and its seats are taken away.
+                let returned = Message::Returned(vec![held.ticket.key]);
+                let _ = self.dispatcher.send(returned).await;
+                return;
+            };
+            let shared = Arc::clone(&self.shared);
+            tokio::task::spawn_local(async move {
+                seat.watch(run(&shared, job, &held)).await;
+                // The seat is free before its permit is.
+                drop(seat);
+                drop(permit);
+            });
+            // What has been begun goes first, and other threads have their share.
+            tokio::task::yield_now().await;
+        }
+        // Without an end of its own: every step has its time-out, and the crawl its end.
+        let idle = permits.acquire_many(SEATS as u32);
+        let _ = end.run_until_cancelled(idle).await;
     }
-    // Without an end of its own: every step has its time-out, and the crawl its end.
-    let _ = seats.acquire_many(SEATS as u32).await;
+
+    /// The next job; none once there can be no more, or the thread is to end.
+    async fn next(&self) -> Option<Job> {
+        let StepThread { end, poke, .. } = &*self.thread;
+        loop {
+            if end.is_cancelled() {
+                return None;
+            }
+            if let Ok(job) = self.jobs.try_recv() {
+                return Some(job);
+            }
+            tokio::select! {
+                biased;
+                () = end.cancelled() => return None,
+                () = poke.notified() => {}
+                job = self.jobs.recv() => return job.ok(),
+            }
+        }
+    }
+}
+
+/// Runs a job to its end, whatever that is.
+async fn run(shared: &Shared, job: Job, held: &Held) {
+    let finished = AssertUnwindSafe(step::run(shared, job, held)).catch_unwind();
+    let finished = finished
+        .await
+        .unwrap_or_else(|panic| held.failed("panic", format!("panicked: {}", step::said(&*panic))));
+    life::commit(shared, finished).await;
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::committer::Finished;
@@ -30,9 +30,12 @@ const SEAT: u64 = 0xff;
 pub(super) struct StepThread {
     /// The number of the latest poll, and in [`SEAT`] who is polled, from 1; 0: nobody.
     poll: AtomicU64,
-    seats: Mutex<Vec<Option<Held>>>,
+    /// None once the thread was given up.
+    seats: Mutex<Option<Vec<Option<Held>>>>,
     /// Ends the thread as soon as it can be.
     pub(super) end: CancellationToken,
+    /// Makes it look for jobs.
+    pub(super) poke: Notify,
     /// Nothing is ever sent; none once the thread has ended or is waited for no more.
     alive: Mutex<Option<mpsc::Sender<()>>>,
 }
@@ -60,25 +63,27 @@ impl StepThread {
     pub(super) fn new(end: CancellationToken, alive: mpsc::Sender<()>) -> Self {
         Self {
             poll: AtomicU64::new(0),
-            seats: Mutex::new(Vec::with_capacity(SEATS)),
+            seats: Mutex::new(Some(Vec::with_capacity(SEATS))),
             end,
+            poke: Notify::new(),
             alive: Mutex::new(Some(alive)),
         }
     }
 
-    /// Notes a request.
-    pub(super) fn sit(self: &Arc<Self>, held: Held) -> Seat {
+    /// Notes a request, unless the thread was given up.
+    pub(super) fn sit(self: &Arc<Self>, held: Held) -> Option<Seat> {
         let mut seats = self.seats();
+        let seats = seats.as_mut()?;
         let free = seats.iter().position(Option::is_none);
         let number = free.unwrap_or_else(|| {
             seats.push(None);
             seats.len() - 1
         });
         seats[number] = Some(held);
-        Seat {
+        Some(Seat {
             thread: Arc::clone(self),
             number,
-        }
+        })
     }
 
     /// The thread has ended.
@@ -98,7 +103,7 @@ impl StepThread {
     pub(super) fn at(&self) -> Option<Held> {
         let seat = self.poll.load(Ordering::Relaxed) & SEAT;
         let number = (seat as usize).checked_sub(1)?;
-        self.seats().get(number)?.clone()
+        self.seats().as_ref()?.get(number)?.clone()
     }
 
     /// Takes all that is in its hands, what is being polled first; it will end, and is waited for no
@@ -107,15 +112,13 @@ impl StepThread {
         let stuck = self.at()?;
         self.end.cancel();
         self.leave();
-        let mut others: Vec<_> = std::mem::take(&mut *self.seats())
-            .into_iter()
-            .flatten()
-            .collect();
+        let seats = self.seats().take()?;
+        let mut others: Vec<_> = seats.into_iter().flatten().collect();
         others.retain(|held| held.ticket.key != stuck.ticket.key);
         Some((stuck, others))
     }
 
-    fn seats(&self) -> MutexGuard<'_, Vec<Option<Held>>> {
+    fn seats(&self) -> MutexGuard<'_, Option<Vec<Option<Held>>>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -140,8 +143,8 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        // There is none if the thread was given up.
-        if let Some(seat) = self.thread.seats().get_mut(self.number) {
+        let mut seats = self.thread.seats();
+        if let Some(seat) = seats.as_mut().and_then(|seats| seats.get_mut(self.number)) {
             *seat = None;
         }
     }
@@ -247,13 +250,14 @@ mod tests {
     #[test]
     fn a_thread_that_stays_at_one_poll_is_given_up() {
         let (thread, mut watched, mut alive) = thread();
-        let _seats: Vec<_> = (1..=3).map(|seq| thread.sit(held(seq))).collect();
+        let _seats: Vec<_> = (1..=3).map(|seq| thread.sit(held(seq)).unwrap()).collect();
         let polling = Polling::begin(&thread.poll, 1);
         let mut look = || watched.look(LOOK, LIMIT).map(seqs);
         assert_eq!([look(), look(), look()], [None, None, None]);
         assert_eq!(look(), Some((2, vec![1, 3])));
         assert!(thread.end.is_cancelled() && thread.is_gone());
         assert!(alive.blocking_recv().is_none());
+        assert!(thread.sit(held(4)).is_none());
         drop(polling);
         assert_eq!(look(), None);
     }
@@ -261,7 +265,7 @@ mod tests {
     #[test]
     fn a_busy_thread_is_not() {
         let (thread, mut watched, _alive) = thread();
-        let seat = thread.sit(held(1));
+        let seat = thread.sit(held(1)).unwrap();
         for _ in 0..10 {
             let polling = Polling::begin(&thread.poll, seat.number);
             assert!(watched.look(LOOK, LIMIT).is_none());
@@ -273,7 +277,7 @@ mod tests {
     #[test]
     fn nor_one_that_waits() {
         let (thread, mut watched, _alive) = thread();
-        let seat = thread.sit(held(1));
+        let seat = thread.sit(held(1)).unwrap();
         assert!(seat.watch(std::future::pending()).now_or_never().is_none());
         for _ in 0..10 {
             assert!(watched.look(LOOK, LIMIT).is_none());
@@ -284,7 +288,7 @@ mod tests {
     #[test]
     fn a_panic_ends_its_poll() {
         let (thread, ..) = thread();
-        let seat = thread.sit(held(1));
+        let seat = thread.sit(held(1)).unwrap();
         let job = async { panic!("oh no") };
         let outcome = std::panic::AssertUnwindSafe(seat.watch(job)).catch_unwind();
         assert!(outcome.now_or_never().unwrap().is_err());
@@ -295,7 +299,9 @@ mod tests {
     fn seats_are_used_again() {
         let (thread, ..) = thread();
         for _ in 0..3 {
-            let seats: Vec<_> = (0..SEATS).map(|seq| thread.sit(held(seq as i64))).collect();
+            let seats: Vec<_> = (0..SEATS)
+                .map(|seq| thread.sit(held(seq as i64)).unwrap())
+                .collect();
             let numbers: Vec<_> = seats.iter().map(|seat| seat.number).collect();
             assert_eq!(numbers, (0..SEATS).collect::<Vec<_>>());
         }

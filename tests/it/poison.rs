@@ -149,7 +149,7 @@ fn is_stuck(event: &Event) -> bool {
 }
 
 /// One page was lost, by name; those that shared its thread were done again.
-fn check(trial: &Trial, report: &Report) {
+fn check(trial: &Trial, report: &Report, waited: usize) {
     assert_eq!(report.stop, Stop::Finished);
     assert_eq!(report.exit_code(), 1);
     let [group] = &*report.statistics.errors else {
@@ -162,9 +162,10 @@ fn check(trial: &Trial, report: &Report) {
         group.sample,
         trial.site.page("/graph/0?of=99&spins").as_str()
     );
-    assert_eq!(report.statistics.pages, 3);
-    assert_eq!(report.statistics.item_count(), 3);
-    assert_eq!((trial.hits("spins"), trial.hits("waits")), (1, 6));
+    assert_eq!(report.statistics.pages, waited as u64);
+    assert_eq!(report.statistics.item_count(), waited as u64);
+    let hits = (trial.hits("spins"), trial.hits("waits"));
+    assert_eq!(hits, (1, 2 * waited));
 }
 
 #[tokio::test]
@@ -172,8 +173,9 @@ async fn a_step_that_spins_costs_its_page_only() {
     let trial = Trial::new().await;
     let folder = tempfile::tempdir().unwrap();
     let db = format!("sqlite:{}", folder.path().join("crawl.db").display());
-    let report = trial.crawl(1, 3, 0).db(&db).run().await.unwrap();
-    check(&trial, &report);
+    // With one job left, it matters that the lost thread was the first to wait for it.
+    let report = trial.crawl(1, 1, 0).db(&db).run().await.unwrap();
+    check(&trial, &report, 1);
     assert!(!trial.signs.came_back.load(Ordering::SeqCst));
     // Though the step still spins, the database is free.
     nephila::store::open(&db).await.unwrap();
@@ -189,7 +191,7 @@ async fn a_step_that_comes_back_too_late_is_not_counted() {
             signs.release();
         }
     });
-    check(&trial, &crawl.run().await.unwrap());
+    check(&trial, &crawl.run().await.unwrap(), 3);
     assert!(trial.signs.came_back.load(Ordering::SeqCst));
 }
 
