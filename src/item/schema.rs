@@ -83,8 +83,13 @@ impl Schema {
         })
     }
 
-    /// Whether a table of this name is the store's own.
+    /// Whether a table of this name is the store's own, or SQLite's.
     pub const fn is_reserved(table: &str) -> bool {
+        if let Some((prefix, _)) = table.as_bytes().split_at_checked(b"sqlite_".len())
+            && prefix.eq_ignore_ascii_case(b"sqlite_")
+        {
+            return true;
+        }
         let mut at = 0;
         while at < RESERVED_TABLES.len() {
             if table.eq_ignore_ascii_case(RESERVED_TABLES[at]) {
