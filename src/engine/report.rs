@@ -271,6 +271,12 @@ impl Statistics {
         if let Some(group) = known {
             group.count += 1;
             group.seed |= page.depth == 0;
+            // The least URL, so that equal crawls have equal reports whatever came first.
+            if *page.url.as_str() < *group.sample {
+                group.sample = page.url.to_string();
+                group.referrer = page.referrer.as_ref().map(ToString::to_string);
+                group.message = message;
+            }
         } else if self.errors.len() < MAX_GROUPS {
             self.errors.push(ErrorGroup {
                 state: page.state,

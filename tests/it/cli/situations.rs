@@ -27,7 +27,7 @@ fn a_field_that_can_not_be_read() {
     ✗ books  run 1: 2 pages, 1 item in TIME   exit 1
     error: books::book failed on 2 of 3 pages: field `price`: `p.price, p.price_color` matches nothing (the pattern does not match "Call \u{1b}[mus")
          selector  p.price, p.price_color =~ ([\d.]+)
-         page      http://127.0.0.1:PORT/3  (from http://127.0.0.1:PORT/)
+         page      http://127.0.0.1:PORT/2  (from http://127.0.0.1:PORT/)
          fix       make it an Option, or widen its selector or pattern
       db crawl.db (SIZE)   query: nephila query "select * from books limit 5"
     exit 1
