@@ -48,8 +48,9 @@ fn demo() -> String {
     "http://127.0.0.1:7788/".to_owned()
 }
 
-/// Books of the demo shop (`nephila demo --serve`), or with `-a site=https://books.toscrape.com/`
-/// of the public practice site.
+/// Books of a shop: the demo's, or `-a site=https://books.toscrape.com/`
+///
+/// `nephila demo --serve` opens the demo shop.
 #[spider]
 impl Books {
     async fn start(&self, seeds: Seeds) -> Result {

@@ -18,7 +18,7 @@ struct Links {
     start: String,
 }
 
-/// Every page that links lead to from `-a start=URL`, on the same host.
+/// Every page that links lead to from `-a start=URL`, on the same host
 #[spider]
 impl Links {
     async fn start(&self, seeds: Seeds) -> Result {

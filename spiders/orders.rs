@@ -26,8 +26,9 @@ fn demo() -> Url {
     Url::parse("http://127.0.0.1:7788/").expect("it is one")
 }
 
-/// Ann's orders in the demo shop. The password is that of the demo, unless `SHOP_PASSWORD` says
-/// another.
+/// Orders behind the demo shop's login
+///
+/// The password is that of the demo, unless `SHOP_PASSWORD` says another.
 #[spider]
 impl Orders {
     async fn start(&self, seeds: Seeds) -> Result {

@@ -47,8 +47,9 @@ struct At {
     page: u32,
 }
 
-/// Quotes of the demo site's API, or with `-a site=https://quotes.toscrape.com/` of the public
-/// practice site; `-a pages=3` takes the first three pages.
+/// Quotes from a JSON API: the demo site's, or `-a site=https://quotes.toscrape.com/`
+///
+/// `-a pages=3` takes the first three pages.
 #[spider]
 impl Quotes {
     async fn start(&self, seeds: Seeds) -> Result {

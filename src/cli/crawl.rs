@@ -1,16 +1,18 @@
 //! `nephila crawl SPIDER|URL`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::database::Database;
 use super::failure::Failure;
 use super::flags::{ArgFlags, SettingFlags};
 use super::interrupt::Interrupts;
+use super::items::Destination;
 use super::project::Project;
-use super::{output, spiders};
+use super::{orphans, output, spiders};
 use crate::engine::{Event, Report};
 use crate::settings::Settings;
-use crate::spider::{Args, Spider};
+use crate::spider::Spider;
 use crate::store::Resumed;
 use crate::ui::{Crawled, Mode, Progress, Screen, clean, count, plural, verdict};
 
@@ -19,7 +21,7 @@ Examples:
   nephila crawl books                        again: go on if it was stopped, else anew
   nephila crawl books -a site=https://books.toscrape.com/ --limit 50
   nephila crawl https://docs.example/ --depth 3 --rate 5/s
-  nephila crawl quotes -a pages=3";
+  nephila crawl quotes -a pages=3 -o quotes.jsonl";
 
 /// Run a spider, or follow the links of a site
 ///
@@ -37,6 +39,9 @@ pub(super) struct Crawl {
     /// Start anew instead of going on; items that are stored stay
     #[arg(long, help_heading = "Input")]
     fresh: bool,
+    /// Write the crawl's items to a file too (.jsonl or .csv), or to - as JSON Lines
+    #[arg(short = 'o', long, value_name = "FILE", help_heading = "Output")]
+    output: Option<PathBuf>,
     /// How progress is shown: auto is bar on a terminal, else line
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     progress: ProgressMode,
@@ -88,17 +93,26 @@ impl Crawl {
         let project = Project::find()?;
         let own = Some((spider.name(), spider.settings()));
         let (settings, _) = project.settings(own, &self.flags.layer()?)?;
+        let destination = self.output.as_deref().map(Destination::parse).transpose()?;
         let database = Database::find(db, &project);
         let order = Order {
             command: self.command(&database),
             spider,
-            args,
+            args: serde_json::to_string(&args).unwrap_or_default(),
             settings,
             database,
             fresh: self.fresh,
             mode: self.progress.mode(),
         };
+        let tables = order.tables();
+        if let Some(destination) = &destination {
+            destination.check(&tables)?;
+        }
         let report = order.run(screen).await?;
+        if let Some(destination) = destination {
+            let written = destination.write(&order.database, &report, &tables);
+            written.await?;
+        }
         Ok(report.exit_code())
     }
 
@@ -116,7 +130,8 @@ impl Crawl {
 pub(super) struct Order {
     pub(super) command: String,
     pub(super) spider: Arc<dyn Spider>,
-    pub(super) args: Args,
+    /// As JSON.
+    pub(super) args: String,
     pub(super) settings: Settings,
     pub(super) database: Database,
     pub(super) fresh: bool,
@@ -124,13 +139,24 @@ pub(super) struct Order {
 }
 
 impl Order {
+    /// The tables of what its steps return.
+    fn tables(&self) -> Vec<String> {
+        let schemas = self.spider.steps().iter().flat_map(|step| (step.tables)());
+        let mut tables: Vec<String> = schemas.map(|schema| schema.table().to_owned()).collect();
+        tables.sort();
+        tables.dedup();
+        tables
+    }
+
     /// Runs it; the verdict stands on standard error.
     pub(super) async fn run(&self, screen: &Screen) -> Result<Report, Failure> {
+        if !self.fresh {
+            orphans::check(&self.database, &*self.spider, &self.args).await?;
+        }
         let style = output::style();
         let progress = Progress::start(self.mode, screen.clone(), style);
-        let args = serde_json::to_string(&self.args).unwrap_or_default();
         let crawl = crate::engine::Crawl::of(Arc::clone(&self.spider))
-            .args(args)
+            .args(&self.args)
             .db(&self.database.url)
             .settings(self.settings.clone())
             .fresh(self.fresh)

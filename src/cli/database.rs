@@ -1,9 +1,12 @@
 //! Which database a command works on.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::failure::Failure;
 use super::output;
 use super::project::Project;
+use crate::store::{self, Reader};
 
 /// Where no one says otherwise.
 const DEFAULT: &str = "crawl.db";
@@ -73,6 +76,19 @@ impl Database {
             flag: String::new(),
             path: Some(path),
         }
+    }
+
+    /// Opens it for reading.
+    pub(super) async fn reader(&self) -> Result<Arc<dyn Reader>, Failure> {
+        if let Some(path) = &self.path
+            && !path.exists()
+        {
+            let failure = Failure::usage(format!("there is no database {}", self.shown));
+            return Err(failure
+                .more("crawl something first:  nephila crawl SPIDER   (nephila list shows them)")
+                .more("or say where it is:  --db FILE"));
+        }
+        Ok(store::open_reader(&self.url).await?)
     }
 
     /// Its size on disk, what waits in its log included.

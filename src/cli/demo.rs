@@ -7,10 +7,11 @@ use super::format::Format;
 use super::interrupt::Signals;
 use super::project::Project;
 use super::{output, query, spiders};
+use crate::item::Value;
 use crate::settings::Layer;
 use crate::site::Site;
 use crate::spider::Args;
-use crate::store;
+use crate::store::{self, Reader, collect};
 use crate::ui::{Mode, Screen};
 
 /// The port that the example spiders look at.
@@ -19,10 +20,6 @@ const PORT: u16 = 7788;
 const SPIDER: &str = "books";
 /// Where the result is.
 const FILE: &str = "demo.db";
-
-/// What is shown of it.
-const QUERY: &str = "SELECT category, count(*) AS books, round(avg(price), 2) AS price \
-                     FROM books GROUP BY category ORDER BY category";
 
 /// Start the bundled shop on 127.0.0.1, crawl it, and show the result; offline
 #[derive(Debug, clap::Args)]
@@ -79,7 +76,7 @@ async fn crawl(site: &Site, db: Option<&str>, screen: &Screen) -> Result<u8, Fai
     let order = Order {
         command: "nephila demo".to_owned(),
         spider,
-        args,
+        args: serde_json::to_string(&args).unwrap_or_default(),
         settings,
         database,
         fresh: true,
@@ -90,23 +87,42 @@ async fn crawl(site: &Site, db: Option<&str>, screen: &Screen) -> Result<u8, Fai
         return Ok(report.exit_code());
     }
     let reader = store::open_reader(&order.database.url).await?;
-    output::say(&format!("\n{QUERY}"));
-    query::print(&*reader, QUERY, Format::Table).await?;
-    next(&order.database);
+    let sql = sql(&*reader, report.statistics.run).await?;
+    output::say(&format!("\n{sql}"));
+    query::print(&*reader, &sql, Format::Table).await?;
+    next(&order.database, site);
     Ok(0)
 }
 
-fn next(database: &Database) {
+/// The question whose answer is shown. A shop on another port is another shop: books of an earlier
+/// demo are left out then.
+async fn sql(reader: &dyn Reader, run: i64) -> Result<String, Failure> {
+    let others = format!("SELECT count(*) FROM books WHERE _run <> {run}");
+    let (_, rows) = collect(reader, &others).await?;
+    let is_alone = rows.first().is_some_and(|row| *row == [Value::Integer(0)]);
+    let only = if is_alone {
+        String::new()
+    } else {
+        format!("WHERE _run = {run} ")
+    };
+    Ok(format!(
+        "SELECT category, count(*) AS books, round(avg(price), 2) AS price \
+         FROM books {only}GROUP BY category ORDER BY category"
+    ))
+}
+
+fn next(database: &Database, site: &Site) {
     let flag = &database.flag;
+    let private = site.page("/private/notes");
     output::say("\nnext:");
-    for (command, why) in [
+    let steps = [
         (
             format!("nephila query{flag} \"select * from books limit 5\""),
             "any SQL",
         ),
         (
-            format!("nephila explain{flag} http://127.0.0.1:7788/private/"),
-            "why not that one",
+            format!("nephila explain{flag} {private}"),
+            "why that page was not crawled",
         ),
         (
             "nephila new shop && cd shop".to_owned(),
@@ -116,7 +132,10 @@ fn next(database: &Database) {
             "nephila demo --serve".to_owned(),
             "keep the shop open to try spiders on",
         ),
-    ] {
-        output::say(&format!("     {command:<62} {why}"));
+    ];
+    let width = steps.iter().map(|(command, _)| command.len()).max();
+    let width = width.unwrap_or_default();
+    for (command, why) in steps {
+        output::say(&format!("     {command:<width$}   {why}"));
     }
 }

@@ -13,8 +13,11 @@ use crate::policy::scope::{Scope, host_and_port};
 use crate::request::canonical;
 use crate::settings::{RobotsMode, Settings};
 use crate::spider::registered;
-use crate::store::{self, CrawlRow, Explained, KnownHost, RobotsFile, RunRow, Story};
+use crate::store::{CrawlRow, Explained, KnownHost, RobotsFile, RunRow, Story};
 use crate::ui::{clean, count, shorten};
+
+/// What robots.txt says of a URL that it forbids.
+const BLOCKED: &str = "BLOCKED";
 
 /// The whole life of a URL: where it was found, its tries, and why it was, or was not, crawled
 #[derive(Debug, clap::Args)]
@@ -30,7 +33,7 @@ impl Explain {
                 .more("write it whole: nephila explain https://shop.example/book/7")
         })?;
         let database = Database::find(db, &Project::find()?);
-        let reader = store::open_reader(&database.url).await?;
+        let reader = database.reader().await?;
         let explained = reader.explain(&url, &steps()).await?;
         let (crawls, runs) = (reader.crawls().await?, reader.runs().await?);
         let mut to = output::stdout();
@@ -126,10 +129,19 @@ fn tell(to: &mut impl Write, story: &Story) -> std::io::Result<()> {
             shorten(&attempt.message, 300)
         )?;
     }
-    for (table, rows) in &story.items {
-        writeln!(to, "  items       {rows} in {}", clean(table))?;
+    for (table, id) in &story.items {
+        writeln!(to, "  item        {}, _id {id}", clean(table))?;
+    }
+    if story.reason.as_deref() == Some("robots") {
+        writeln!(to, "  {}", anyway(&story.spider))?;
     }
     Ok(())
+}
+
+/// The way around robots.txt.
+fn anyway(spider: &str) -> String {
+    let spider = clean(spider);
+    format!("to crawl it anyway:  robots = \"ignore\"  under [spider.{spider}], if you may")
 }
 
 /// What a crawl would say of a URL that it does not know.
@@ -171,7 +183,13 @@ fn would(
     match robots.and_then(|known| known.host.robots.as_ref()) {
         _ if settings.robots == RobotsMode::Ignore => writeln!(to, "    robots    ignored")?,
         None => writeln!(to, "    robots    not read yet")?,
-        Some(file) => writeln!(to, "    robots    {}", verdict(url, file, settings))?,
+        Some(file) => {
+            let verdict = verdict(url, file, settings);
+            writeln!(to, "    robots    {verdict}")?;
+            if verdict.starts_with(BLOCKED) {
+                writeln!(to, "              {}", anyway(&crawl.spider))?;
+            }
+        }
     }
     writeln!(to, "    found     on no page that was read so far")
 }
@@ -183,11 +201,7 @@ fn verdict(url: &Url, file: &RobotsFile, settings: &Settings) -> String {
         Availability::Readable => {
             let robots = Robots::parse(file.body.as_bytes(), &settings.user_agent);
             let verdict = robots.verdict(&robots::path_to_match(url.as_str()));
-            let word = if verdict.allowed {
-                "allowed"
-            } else {
-                "BLOCKED"
-            };
+            let word = if verdict.allowed { "allowed" } else { BLOCKED };
             match verdict.rule {
                 None => word.to_owned(),
                 Some(rule) => {

@@ -34,7 +34,7 @@ impl Format {
     }
 
     /// Writes rows in this format. On a terminal nothing passes that could command it.
-    pub(super) fn export<'a>(self, to: impl Write + 'a) -> Box<dyn Export + 'a> {
+    pub(super) fn export<'a>(self, to: impl Write + Send + 'a) -> Box<dyn Export + Send + 'a> {
         match self {
             Self::Table => Box::new(Table::new(to, output::stdout_style())),
             Self::Json => Box::new(JsonArray::new(to)),

@@ -6,10 +6,10 @@ use super::format::FormatFlag;
 use super::output;
 use super::project::Project;
 use crate::item::Value;
-use crate::spider::registered;
+use crate::spider::{Args, Registration, StepInfo, registered};
 use crate::store::{self, RunRow};
 
-/// The spiders of this program, and how their last run ended
+/// List the spiders: their steps and tables, when they last ran and how that ended
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     #[command(flatten)]
@@ -25,24 +25,54 @@ impl List {
             Err(_) => Vec::new(),
         };
         let mut export = self.format.get().export(output::stdout());
-        let columns = ["spider", "about", "file", "last run", "state", "items"];
+        let columns = [
+            "spider", "about", "steps", "tables", "last run", "state", "items",
+        ];
         export.begin(&columns.map(str::to_owned))?;
         for spider in registered() {
             let last = runs.iter().find(|run| run.spider == spider.name);
+            let (steps, tables) = steps_and_tables(spider);
             export.row(&[
                 Value::Text(spider.name.to_owned()),
                 Value::Text(spider.about.to_owned()),
-                Value::Text(spider.file.to_owned()),
-                last.map_or(Value::Null, |run| Value::Text(run.started.to_string())),
+                steps,
+                tables,
+                last.map_or(Value::Null, |run| Value::Text(minute(run.started))),
                 last.map_or(Value::Null, |run| Value::Text(state(run))),
-                last.map_or(Value::Null, |run| {
-                    Value::Integer(i64::try_from(run.items).unwrap_or(i64::MAX))
-                }),
+                last.map_or(Value::Null, |run| number(run.items)),
             ])?;
         }
         export.end()?;
         Ok(0)
     }
+}
+
+/// Names of steps and tables; unknown of a spider that can't be made without arguments.
+fn steps_and_tables(registration: &Registration) -> (Value, Value) {
+    let Ok(spider) = (registration.make)(&Args::new()) else {
+        return (Value::Null, Value::Null);
+    };
+    let steps: Vec<&str> = spider.steps().iter().map(|step| step.name).collect();
+    let tables = spider
+        .steps()
+        .iter()
+        .flat_map(|step: &StepInfo| (step.tables)());
+    let mut tables: Vec<String> = tables.map(|schema| schema.table().to_owned()).collect();
+    tables.dedup();
+    (
+        Value::Text(steps.join(", ")),
+        Value::Text(tables.join(", ")),
+    )
+}
+
+/// A moment as people read it.
+pub(super) fn minute(moment: jiff::Timestamp) -> String {
+    moment.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// A count for a column.
+pub(super) fn number(count: u64) -> Value {
+    Value::Integer(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// How a run ended, in a word or two.

@@ -1,12 +1,12 @@
 //! The two streams: data and messages.
 
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 use crate::ui::{Screen, Style};
 
 /// Standard output, buffered. Nothing in it panics when the pipe is closed.
-pub(super) fn stdout() -> BufWriter<StdoutLock<'static>> {
-    BufWriter::with_capacity(64 * 1024, io::stdout().lock())
+pub(super) fn stdout() -> BufWriter<Stdout> {
+    BufWriter::with_capacity(64 * 1024, io::stdout())
 }
 
 /// Whether people look at standard output.

@@ -1,24 +1,43 @@
 //! `nephila query ["SQL"]`.
 
-use std::ops::ControlFlow;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread;
+use tokio::time::Instant;
 
 use super::database::Database;
 use super::failure::Failure;
 use super::format::{Format, FormatFlag};
 use super::output;
 use super::project::Project;
-use crate::item::Value;
-use crate::store::{self, Reader, Rows};
+use super::rows::{Asked, Written};
+use crate::item::{Kind, Value};
+use crate::settings::closest;
+use crate::store::{Reader, StoreError};
+use crate::ui::{duration, plural};
 
-/// Rows that may wait to be printed.
-const AHEAD: usize = 256;
+/// Columns that every table of items has besides its own.
+const PROVENANCE: [&str; 9] = [
+    "_id",
+    "_page",
+    "_run",
+    "_url",
+    "_first_seen",
+    "_last_seen",
+    "_changed",
+    "_changed_by",
+    "_hash",
+];
+
+const EXAMPLES: &str = "\
+Examples:
+  nephila query
+  nephila query \"select stars, count(*), avg(price) from books group by stars\"
+  nephila query --format csv \"select * from books\" > books.csv
+  nephila query \"select state, reason, count(*) from url group by 1, 2\"";
 
 /// Ask the results anything, in SQL; read-only, also while a crawl runs
 ///
 /// Without a query: the tables, their rows and columns.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Query {
     /// One SQL query
     sql: Option<String>,
@@ -29,60 +48,66 @@ pub(super) struct Query {
 impl Query {
     pub(super) async fn run(self, db: Option<&str>) -> Result<u8, Failure> {
         let database = Database::find(db, &Project::find()?);
-        let reader = store::open_reader(&database.url).await?;
-        match &self.sql {
-            Some(sql) => print(&*reader, sql, self.format.get()).await?,
-            None => tables(&*reader, self.format.get()).await?,
+        let reader = database.reader().await?;
+        let format = self.format.get();
+        let Some(sql) = &self.sql else {
+            tables(&*reader, format).await?;
+            return Ok(0);
+        };
+        let started = Instant::now();
+        let rows = print(&*reader, sql, format).await?;
+        if format == Format::Table {
+            output::say(&format!(
+                "{}, {}   ({}, read-only)",
+                plural(rows, "row"),
+                duration(started.elapsed()),
+                database.shown
+            ));
         }
         Ok(0)
     }
 }
 
-/// Prints the answer to `sql` as it comes.
-pub(super) async fn print(reader: &dyn Reader, sql: &str, format: Format) -> Result<(), Failure> {
-    let (sender, lines) = sync_channel::<Line>(AHEAD);
-    let writer = thread::spawn(move || -> std::io::Result<()> {
-        let mut export = format.export(output::stdout());
-        for line in lines {
-            match line {
-                Line::Columns(names) => export.begin(&names)?,
-                Line::Row(values) => export.row(&values)?,
-            }
+/// Prints the answer to `sql` as it comes; how many rows it has.
+pub(super) async fn print(reader: &dyn Reader, sql: &str, format: Format) -> Result<u64, Failure> {
+    let tables = reader.tables().await?;
+    let columns = tables.iter().flat_map(|table| &table.columns);
+    // Where a name is that of a list or map, its text is JSON; a number stays what it is.
+    let lists = columns.filter(|column| column.kind == Kind::Json);
+    let mut export = format.export(output::stdout());
+    let rows = Written::new(&mut *export).typed(lists);
+    match rows.ask(reader, sql).await {
+        Ok(rows) => {
+            export.end()?;
+            Ok(rows)
         }
-        export.end()
-    });
-    let mut rows = Printed(sender);
-    let asked = reader.query(sql, &mut rows).await;
-    drop(rows);
-    let printed = writer
-        .join()
-        .map_err(|_| Failure::broken("the thread that prints rows panicked"))?;
-    // A query that is refused has printed nothing; what it says is the answer.
-    asked.map_err(|error| match error {
-        store::StoreError::Database(said) => Failure::usage(said),
-        other => other.into(),
-    })?;
-    Ok(printed?)
-}
-
-enum Line {
-    Columns(Vec<String>),
-    Row(Vec<Value>),
-}
-
-/// Hands rows to the thread that prints; once that has ended, the query ends.
-struct Printed(SyncSender<Line>);
-
-impl Rows for Printed {
-    fn columns(&mut self, names: Vec<String>) {
-        let _ = self.0.send(Line::Columns(names));
+        Err(Asked::Store(StoreError::Query(said))) => {
+            let hint = meant(reader, &said).await;
+            Err(Failure::usage(said).maybe(hint))
+        }
+        Err(error) => Err(error.into()),
     }
+}
 
-    fn row(&mut self, values: Vec<Value>) -> ControlFlow<()> {
-        match self.0.send(Line::Row(values)) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        }
+/// The table or column that was probably meant by the one that SQLite does not know.
+async fn meant(reader: &dyn Reader, said: &str) -> Option<String> {
+    let (what, name) = said.strip_prefix("no such ")?.split_once(": ")?;
+    let tables = reader.tables().await.ok()?;
+    let names: Vec<&str> = match what {
+        "table" => tables.iter().map(|table| table.name.as_str()).collect(),
+        "column" => tables
+            .iter()
+            .flat_map(|table| &table.columns)
+            .map(|column| &*column.name)
+            .chain(PROVENANCE)
+            .collect(),
+        _ => return None,
+    };
+    let bare = name.rsplit('.').next().unwrap_or(name);
+    match closest(bare, names.iter().copied()) {
+        Some(name) => Some(format!("did you mean `{name}`?")),
+        None if what == "table" => Some(format!("tables of items: {}", names.join(", "))),
+        None => None,
     }
 }
 

@@ -1,13 +1,16 @@
 //! `nephila stats [RUN]`.
 
+use std::io::Write;
+
 use super::database::Database;
 use super::failure::Failure;
-use super::format::FormatFlag;
-use super::list::state;
+use super::format::{Format, FormatFlag};
+use super::list::{minute, number, state};
 use super::output;
 use super::project::Project;
+use crate::export::write_json;
 use crate::item::Value;
-use crate::store::{self, PageState, Reader, RunRow};
+use crate::store::{PageState, Reader, RunRow};
 use crate::ui::{bytes, clean, count, plural, shorten};
 
 /// What runs did: all of them in a table, or one in full with its failures
@@ -22,22 +25,25 @@ pub(super) struct Stats {
 impl Stats {
     pub(super) async fn run(self, db: Option<&str>) -> Result<u8, Failure> {
         let database = Database::find(db, &Project::find()?);
-        let reader = store::open_reader(&database.url).await?;
+        let reader = database.reader().await?;
         let runs = reader.runs().await?;
         let Some(wanted) = &self.run else {
             self.all(&runs)?;
             return Ok(0);
         };
-        let number = wanted.parse().ok();
+        let id = wanted.parse().ok();
         let found = match &**wanted {
             "last" => runs.first(),
-            _ => runs.iter().find(|run| Some(run.id.0) == number),
+            _ => runs.iter().find(|run| Some(run.id.0) == id),
         };
         let Some(run) = found else {
             let failure = Failure::usage(format!("no run `{wanted}` in {}", database.shown));
             return Err(failure.more(format!("nephila stats{} shows all", database.flag)));
         };
-        one(&*reader, run).await?;
+        match self.format.get() {
+            Format::Json | Format::Jsonl => object(run)?,
+            _ => one(&*reader, run).await?,
+        }
         Ok(0)
     }
 
@@ -49,11 +55,10 @@ impl Stats {
         ];
         export.begin(&columns.map(str::to_owned))?;
         for run in runs {
-            let number = |value: u64| Value::Integer(i64::try_from(value).unwrap_or(i64::MAX));
             export.row(&[
                 Value::Integer(run.id.0),
                 Value::Text(run.spider.clone()),
-                Value::Text(run.started.to_string()),
+                Value::Text(minute(run.started)),
                 Value::Text(state(run)),
                 number(run.done),
                 number(run.failed),
@@ -67,8 +72,21 @@ impl Stats {
     }
 }
 
+/// A run with its settings and its own report, for programs.
+fn object(run: &RunRow) -> Result<(), Failure> {
+    let parsed = |text: &str| serde_json::from_str(text).unwrap_or(serde_json::Value::Null);
+    let mut object =
+        serde_json::to_value(run).map_err(|error| Failure::broken(error.to_string()))?;
+    object["args"] = parsed(&run.args);
+    object["settings"] = parsed(&run.settings);
+    object["report"] = run.report.as_deref().map(parsed).into();
+    let mut to = output::stdout();
+    write_json(&mut to, &object)?;
+    writeln!(to)?;
+    Ok(to.flush()?)
+}
+
 async fn one(reader: &dyn Reader, run: &RunRow) -> Result<(), Failure> {
-    use std::io::Write;
     let mut to = output::stdout();
     writeln!(
         to,

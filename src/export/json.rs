@@ -2,8 +2,47 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
 use super::Export;
 use crate::item::Value;
+
+/// Writes a value as JSON on one line, so that a terminal may show it: what JSON leaves as it is
+/// but a terminal obeys (C1 controls, marks that turn the direction of writing) is escaped.
+///
+/// # Errors
+/// What the file says.
+pub fn write_json(to: impl Write, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+    Ok(value.serialize(&mut Serializer::with_formatter(to, Safe))?)
+}
+
+/// Compact JSON that commands no terminal.
+struct Safe;
+
+impl Formatter for Safe {
+    fn write_string_fragment<W: Write + ?Sized>(
+        &mut self,
+        to: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(is_unsafe) {
+            let (before, from) = rest.split_at(at);
+            to.write_all(before.as_bytes())?;
+            let c = from.chars().next().unwrap_or_default();
+            write!(to, "\\u{:04x}", u32::from(c))?;
+            rest = &from[c.len_utf8()..];
+        }
+        to.write_all(rest.as_bytes())
+    }
+}
+
+/// All of them have four hexadecimal digits.
+fn is_unsafe(c: char) -> bool {
+    matches!(c, '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}')
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
 
 /// One JSON object per line.
 #[derive(Debug)]
@@ -110,10 +149,10 @@ fn object(to: &mut impl Write, names: &[String], values: &[Value]) -> io::Result
         separator = ",";
         match value {
             Value::Null => to.write_all(b"null")?,
-            Value::Text(text) => serde_json::to_writer(&mut *to, text)?,
+            Value::Text(text) => write_json(&mut *to, text)?,
             Value::Integer(integer) => write!(to, "{integer}")?,
             Value::Boolean(boolean) => write!(to, "{boolean}")?,
-            other => serde_json::to_writer(&mut *to, &other.to_json())?,
+            other => write_json(&mut *to, &other.to_json())?,
         }
     }
     to.write_all(b"}")
@@ -156,6 +195,20 @@ mod tests {
             "{\"x\":\"a\\u001b\\\"b\\n\",\"y\":1.5,\"x_2\":true}\n\
              {\"x\":null,\"y\":{\"b\":[1]},\"x_2\":-1}\n"
         );
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_escaped() {
+        let check = |text: &str, expected: &str| {
+            let mut json = Vec::new();
+            write_json(&mut json, text).unwrap();
+            assert_eq!(String::from_utf8(json).unwrap(), expected);
+            assert_eq!(serde_json::from_str::<String>(expected).unwrap(), text);
+        };
+        check("ä £ 日本 \"q\"", r#""ä £ 日本 \"q\"""#);
+        check("\u{9b}31m\u{7f}", r#""\u009b31m\u007f""#);
+        check("\u{1b}[31m", r#""\u001b[31m""#);
+        check("a\u{202e}b\u{2069}", r#""a\u202eb\u2069""#);
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod json;
 
 pub use csv::Csv;
 pub use file::WholeFile;
-pub use json::{JsonArray, JsonLines};
+pub use json::{JsonArray, JsonLines, write_json};
 
 use std::io;
 

@@ -3,6 +3,7 @@
 
 mod crawl;
 mod project;
+mod results;
 mod server;
 mod situations;
 
@@ -93,20 +94,28 @@ impl Ran {
 
     /// Standard error and the code, without what differs from time to time.
     fn said(&self) -> String {
-        let mut text = self.stderr.clone();
-        for (pattern, name) in [
-            (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
-            (r"in \d+(\.\d+)? (ms|s)( \(\d+ pages/s\))?", "in TIME"),
-            (r" \(\d+(\.\d+)? [kM]?B\)", " (SIZE)"),
-            (r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "DATE"),
-            (r"\d\d:\d\d UTC", "TIME"),
-            (r"by process \d+", "by process PID"),
-        ] {
-            let pattern = Regex::new(pattern).unwrap();
-            text = pattern.replace_all(&text, name).into_owned();
-        }
-        format!("{text}exit {}", self.code)
+        format!("{}exit {}", normalised(&self.stderr), self.code)
     }
+}
+
+/// Text without what differs from time to time.
+fn normalised(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (pattern, name) in [
+        (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+        (r"in \d+(\.\d+)? (ms|s)( \(\d+ pages/s\))?", "in TIME"),
+        (r", \d+ ms, [\d ]+ bytes", ", MS, BYTES"),
+        (r" \(\d+(\.\d+)? [kM]?B\)", " (SIZE)"),
+        (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "DATE"),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "DATE"),
+        (r"\d\d:\d\d UTC", "TIME"),
+        (r"by process \d+", "by process PID"),
+        (r"localhost:\d+", "localhost:PORT"),
+    ] {
+        let pattern = Regex::new(pattern).unwrap();
+        text = pattern.replace_all(&text, name).into_owned();
+    }
+    text
 }
 
 async fn site() -> Site {

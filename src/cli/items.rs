@@ -1,0 +1,176 @@
+//! `-o FILE`: the items of a crawl as a file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::database::Database;
+use super::failure::Failure;
+use super::output;
+use super::rows::Written;
+use crate::engine::{Report, Stop};
+use crate::export::{Csv, Export, JsonLines, WholeFile};
+use crate::store::{self, Reader, TableRow};
+use crate::ui::plural;
+
+/// Where items go, and how they are written.
+pub(super) enum Destination {
+    /// Standard output, as JSON Lines.
+    Stdout,
+    JsonLines(PathBuf),
+    Csv(PathBuf),
+}
+
+impl Destination {
+    pub(super) fn parse(path: &Path) -> Result<Self, Failure> {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        match extension.map(str::to_ascii_lowercase).as_deref() {
+            _ if path == Path::new("-") => Ok(Self::Stdout),
+            Some("jsonl" | "ndjson") => Ok(Self::JsonLines(path.to_owned())),
+            Some("csv") => Ok(Self::Csv(path.to_owned())),
+            _ => Err(
+                Failure::usage(format!("-o {}: its name says no format", path.display()))
+                    .more("write .jsonl or .csv, or - for JSON Lines on standard output"),
+            ),
+        }
+    }
+
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stdout => None,
+            Self::JsonLines(path) | Self::Csv(path) => Some(path),
+        }
+    }
+
+    /// Refuses before the crawl what could not be written after it.
+    pub(super) fn check(&self, tables: &[String]) -> Result<(), Failure> {
+        let Some(path) = self.path() else {
+            return Ok(());
+        };
+        if matches!(self, Self::Csv(_)) && tables.len() > 1 {
+            return Err(one_table(path, tables));
+        }
+        // Made and dropped: the folder is there and takes files.
+        WholeFile::create(path)
+            .map(drop)
+            .map_err(|error| cannot(path, &error))
+    }
+
+    /// Writes the items of the report's crawl, those of its earlier runs included.
+    pub(super) async fn write(
+        self,
+        database: &Database,
+        report: &Report,
+        declared: &[String],
+    ) -> Result<(), Failure> {
+        if matches!(report.stop, Stop::Interrupted | Stop::Broken(_)) {
+            if let Some(path) = self.path() {
+                let path = path.display();
+                output::say(&format!("{path} is not written: the crawl is to go on"));
+            }
+            return Ok(());
+        }
+        let reader = store::open_reader(&database.url).await?;
+        let crawl = Crawl::of(&*reader, report, declared).await?;
+        let Some(path) = self.path() else {
+            crawl.write(&mut JsonLines::new(output::stdout())).await?;
+            return Ok(());
+        };
+        let mut file = WholeFile::create(path).map_err(|error| lost(path, &error, database))?;
+        let written = match &self {
+            Self::Csv(_) if crawl.tables.len() > 1 => {
+                let names = crawl.tables.into_iter().map(|table| table.name);
+                return Err(one_table(path, &names.collect::<Vec<_>>()));
+            }
+            Self::Csv(_) => crawl.write(&mut Csv::new(&mut file)).await?,
+            _ => crawl.write(&mut JsonLines::new(&mut file)).await?,
+        };
+        file.publish()
+            .map_err(|error| lost(path, &error, database))?;
+        let path = path.display();
+        output::say(&format!("  {} in {path}", plural(written, "item")));
+        Ok(())
+    }
+}
+
+fn one_table(path: &Path, tables: &[String]) -> Failure {
+    Failure::usage(format!(
+        "-o {}: a CSV file holds one table, but there are {}",
+        path.display(),
+        tables.join(", ")
+    ))
+    .more("write .jsonl, or one table later:  nephila query --format csv \"select …\"")
+}
+
+fn cannot(path: &Path, error: &io::Error) -> Failure {
+    Failure::usage(format!("can't write {}: {error}", path.display()))
+}
+
+/// The crawl is over, and only its file is missing.
+fn lost(path: &Path, error: &io::Error, database: &Database) -> Failure {
+    let path = path.display();
+    Failure::broken(format!("can't write {path}: {error}")).more(format!(
+        "the items are in {}:  nephila query{} --format jsonl \"select …\"",
+        database.shown, database.flag
+    ))
+}
+
+/// The items of one crawl.
+struct Crawl<'a> {
+    reader: &'a dyn Reader,
+    tables: Vec<TableRow>,
+    /// Numbers of its runs, for an SQL list.
+    runs: String,
+}
+
+impl<'a> Crawl<'a> {
+    /// The crawl of a report, with the tables that its spider declares or has filled.
+    async fn of(
+        reader: &'a dyn Reader,
+        report: &Report,
+        declared: &[String],
+    ) -> Result<Self, Failure> {
+        let all = reader.runs().await?;
+        let own = all.iter().find(|row| row.id.0 == report.statistics.run);
+        let of_crawl = all
+            .iter()
+            .filter(|row| own.is_some_and(|own| own.crawl == row.crawl));
+        let runs: Vec<String> = of_crawl.map(|row| row.id.0.to_string()).collect();
+        let mut tables = reader.tables().await?;
+        tables.retain(|table| {
+            let same = |name: &String| name.eq_ignore_ascii_case(&table.name);
+            declared.iter().any(same) || report.statistics.items.keys().any(same)
+        });
+        Ok(Self {
+            reader,
+            tables,
+            runs: runs.join(", "),
+        })
+    }
+
+    /// Writes all of them; how many there are.
+    async fn write(&self, to: &mut (dyn Export + Send)) -> Result<u64, Failure> {
+        let mut written = 0;
+        for table in &self.tables {
+            // Rows of several tables say which they are of.
+            let name = (self.tables.len() > 1).then(|| table.name.clone());
+            let rows = Written::new(&mut *to).of_table(name).typed(&table.columns);
+            written += rows.ask(self.reader, &self.select(table)).await?;
+        }
+        to.end()?;
+        Ok(written)
+    }
+
+    fn select(&self, table: &TableRow) -> String {
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .map(|column| format!("\"{}\"", column.name))
+            .collect();
+        format!(
+            "SELECT {} FROM \"{}\" WHERE \"_run\" IN ({}) ORDER BY \"_id\"",
+            columns.join(", "),
+            table.name,
+            self.runs
+        )
+    }
+}

@@ -1,0 +1,69 @@
+//! Queued requests whose step the spider no longer has: found before a crawl goes on, because the
+//! crawl could only give them up.
+
+use super::database::Database;
+use super::failure::Failure;
+use crate::item::Value;
+use crate::settings::closest;
+use crate::spider::{Spider, step_named};
+use crate::store::{self, Reader, collect};
+use crate::ui::plural;
+
+/// As many queued requests are looked at; the crawl's own end is told of others.
+const LOOKED_AT: u32 = 100_000;
+
+/// Refuses to go on with an interrupted crawl that has requests for a step which is gone.
+pub(super) async fn check(
+    database: &Database,
+    spider: &dyn Spider,
+    args: &str,
+) -> Result<(), Failure> {
+    // No file yet, or none that can be read: the crawl itself will say so.
+    let Ok(reader) = store::open_reader(&database.url).await else {
+        return Ok(());
+    };
+    for (step, count) in queued_steps(&*reader, spider.name(), args).await? {
+        if step_named(spider, &step).is_some() {
+            continue;
+        }
+        let names = spider.steps().iter().map(|known| known.name);
+        let renamed = match closest(&step, names) {
+            Some(name) => format!("renamed to `{name}`?  add"),
+            None => "renamed?  add".to_owned(),
+        };
+        return Err(Failure::usage(format!(
+            "{} queued for step `{step}`, which spider `{}` no longer has",
+            plural(count, "request"),
+            spider.name()
+        ))
+        .more(format!("{renamed} #[step(was = \"{step}\")] above it"))
+        .more("or start anew:  --fresh"));
+    }
+    Ok(())
+}
+
+/// The steps that requests of the open crawl wait for, and how many do.
+async fn queued_steps(
+    reader: &dyn Reader,
+    spider: &str,
+    args: &str,
+) -> Result<Vec<(String, u64)>, Failure> {
+    let crawls = reader.crawls().await?;
+    let open = crawls
+        .iter()
+        .find(|crawl| crawl.state == "open" && crawl.spider == spider && crawl.args == args);
+    let Some(open) = open else {
+        return Ok(Vec::new());
+    };
+    let sql = format!(
+        "SELECT step, count(*) FROM (SELECT step FROM queue JOIN host ON host.id = queue.host \
+         WHERE host.crawl = {} LIMIT {LOOKED_AT}) GROUP BY step",
+        open.id
+    );
+    let (_, rows) = collect(reader, &sql).await?;
+    let step = |row: Vec<Value>| match row.as_slice() {
+        [Value::Text(step), Value::Integer(count)] => Some((step.clone(), *count as u64)),
+        _ => None,
+    };
+    Ok(rows.into_iter().filter_map(step).collect())
+}
