@@ -12,7 +12,6 @@ use super::{Parsed, Truncation};
 /// Lets tokens through to the tree until the page has cost enough.
 pub(super) struct Gate<'a> {
     builder: TreeBuilder<Handle, Sink<'a>>,
-    tokens: Cell<u64>,
     /// Formatting elements that were opened and not closed, about.
     formatting: Cell<u64>,
 }
@@ -21,22 +20,16 @@ impl<'a> Gate<'a> {
     pub(super) fn new(meter: Meter<'a>) -> Self {
         Self {
             builder: TreeBuilder::new(Sink::new(meter), TreeBuilderOpts::default()),
-            tokens: Cell::new(0),
             formatting: Cell::new(0),
         }
-    }
-
-    /// Tokens so far; complaints are none.
-    pub(super) fn tokens(&self) -> u64 {
-        self.tokens.get()
     }
 
     pub(super) fn is_shut(&self) -> bool {
         self.meter().is_spent()
     }
 
-    pub(super) fn look_at_clock(&self) {
-        self.meter().look_at_clock();
+    pub(super) fn max_attributes(&self) -> usize {
+        self.meter().limits().attributes
     }
 
     pub(super) fn drop_attributes(&self) {
@@ -71,22 +64,14 @@ impl TokenSink for Gate<'_> {
     type Handle = Handle;
 
     #[inline]
-    fn process_token(&self, mut token: Token, line: u64) -> TokenSinkResult<Handle> {
-        match &mut token {
+    fn process_token(&self, token: Token, line: u64) -> TokenSinkResult<Handle> {
+        match &token {
             Token::ParseError(_) => return TokenSinkResult::Continue,
             // The tree is complete only once it has seen the end.
             Token::EOFToken => return self.builder.process_token(token, line),
-            Token::TagToken(tag) => {
-                let max = self.meter().limits().attributes;
-                if tag.attrs.len() > max {
-                    tag.attrs.truncate(max);
-                    self.drop_attributes();
-                }
-                self.meter_formatting(tag);
-            }
+            Token::TagToken(tag) => self.meter_formatting(tag),
             _ => {}
         }
-        self.tokens.set(self.tokens.get() + 1);
         if self.is_shut() {
             return TokenSinkResult::Continue;
         }

@@ -2,41 +2,29 @@
 //!
 //! An HTML parser is quadratic in the depth of its input: for every tag it may look through all
 //! elements that are open, and 240 KB of `<div>` cost it 12 seconds, during which nothing can stop
-//! it. So it works here under watch, in two places:
-//!
-//! * **Between tokenizer and tree** a [`Gate`] sees every token. What the tree did for it was metered
-//!   (each look at an open element is a call of ours, so quadratic work is counted, not guessed);
-//!   once the [`ParseLimits`] are reached it lets no more tokens through. A page ends there, as if it
-//!   had been cut: all that was read before is there.
-//! * **Before the tokenizer** the text is fed in pieces. One tag with 100,000 attributes is a single
-//!   token for which the tokenizer compares each name with all others. A piece from which no token
-//!   came is the sign of it; only then is the text looked at, and superfluous attributes are skipped.
+//! it. So it works here under watch. Between the [tokenizer](tokenizer::tokenize) and html5ever's tree
+//! builder a [`Gate`] sees every token. What the tree did for it was metered (each look at an open
+//! element is a call of ours, so quadratic work is counted, not guessed); once the [`ParseLimits`] are
+//! reached it lets no more tokens through. A page ends there, as if it had been cut: all that was read
+//! before is there.
 //!
 //! Depth is no end: an element that would lie too deep becomes the next sibling instead of the child,
 //! as in browsers.
 
-mod attributes;
 mod gate;
 mod meter;
 mod sink;
+mod tokenizer;
 
 use std::fmt;
 use std::time::Duration;
 
-use html5ever::TokenizerResult;
-use html5ever::buffer_queue::BufferQueue;
-use html5ever::tendril::StrTendril;
-use html5ever::tokenizer::{Tokenizer, TokenizerOpts};
 use scraper::Html;
 
-use attributes::Attributes;
 use gate::Gate;
 use meter::Meter;
 
 use crate::clock;
-
-/// Bytes that the tokenizer gets at once: at most some 1,400 attributes.
-const PIECE: usize = 4 * 1024;
 
 /// What parsing one page may cost; see the settings of the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,38 +100,11 @@ pub(super) fn parse(text: &str, limits: &ParseLimits) -> Parsed {
 
 fn parse_by(text: &str, limits: &ParseLimits, cpu: &dyn Fn() -> Duration) -> Parsed {
     let gate = Gate::new(Meter::new(limits, cpu));
-    let tokenizer = Tokenizer::new(gate, TokenizerOpts::default());
-    feed(&tokenizer, text, limits.attributes);
-    tokenizer.end();
-    tokenizer.sink.finish()
+    tokenizer::tokenize(text, &gate);
+    gate.finish()
 }
 
-fn feed(tokenizer: &Tokenizer<Gate<'_>>, text: &str, max_attributes: usize) {
-    let gate = &tokenizer.sink;
-    let mut attributes = Attributes::new(text, max_attributes);
-    let mut at = 0;
-    while at < text.len() && !gate.is_shut() {
-        let end = text.ceil_char_boundary(at + PIECE);
-        let tokens = gate.tokens();
-        push(tokenizer, &text[at..end]);
-        at = end;
-        if gate.tokens() == tokens {
-            gate.look_at_clock();
-            if let Some(skip) = attributes.superfluous(at) {
-                gate.drop_attributes();
-                push(tokenizer, &text[at..skip.start]);
-                at = skip.end;
-            }
-        }
-    }
-}
-
-fn push(tokenizer: &Tokenizer<Gate<'_>>, text: &str) {
-    let input = BufferQueue::default();
-    input.push_back(StrTendril::from_slice(text));
-    // It stops at the end of every script, for browsers to run it.
-    while !matches!(tokenizer.feed(&input), TokenizerResult::Done) {}
-}
-
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;
