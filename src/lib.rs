@@ -78,7 +78,8 @@
 //! * Writing spiders: [`spider`](mod@spider), [`item`], [`page`], and the tables of
 //!   [`#[spider]`](macro@spider) and [`#[derive(Item)]`](derive@Item)
 //! * Crawls in your own program: [`Crawl`], its [`stream`](Crawl::stream) and
-//!   [hooks](Crawl::on_event), another [`Fetch`](fetch::Fetch)
+//!   [hooks](Crawl::on_event), stages around
+//!   the fetch ([`Middleware`](fetch::Middleware)), another [`Fetch`](fetch::Fetch)
 //! * Every setting with its default: [`Settings`](settings::Settings)
 //! * How it works inside: `ARCHITECTURE.md`; guides: `docs/`
 
@@ -109,6 +110,7 @@ pub use request::Result;
 /// What a spider needs: `use nephila::prelude::*;`.
 pub mod prelude {
     pub use crate::Result;
+    pub use crate::fetch::Middlewares;
     pub use crate::item::Item;
     pub use crate::page::{Element, Page};
     pub use crate::request::Request;
@@ -126,6 +128,8 @@ mod guides {
     mod spiders {}
     #[doc = include_str!("../docs/library.md")]
     mod library {}
+    #[doc = include_str!("../docs/middleware.md")]
+    mod middleware {}
     #[doc = include_str!("../docs/database.md")]
     mod database {}
     #[doc = include_str!("../docs/settings.md")]

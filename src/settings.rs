@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod block_sign;
 mod error;
 mod file;
 mod human;
 mod layers;
 mod table;
 
+pub use block_sign::BlockSign;
 pub use error::{Origin, Place, SettingsError};
 pub use file::{FileKind, SettingsFile};
 pub use human::{parse_bytes, parse_duration, parse_rate};
@@ -57,6 +59,11 @@ pub struct Settings {
     /// The longest pause before a retry.
     #[serde(with = "human::duration")]
     pub max_retry_delay: Duration,
+    /// What tells a block page, which is a failure and no page: a status `"403"`, a text of the body,
+    /// `"title: ..."`, or a `"/pattern/"`; case does not matter.
+    pub blocked: Vec<String>,
+    /// Whether the challenge pages of well-known services are block pages, too.
+    pub challenges: bool,
     /// Links between a seed and a page. Unset: no limit.
     pub max_depth: Option<u16>,
     /// Pages of this run; then it stops, resumable. Unset: no limit.
@@ -135,6 +142,8 @@ impl Default for Settings {
             retries: 3,
             retry_delay: Duration::from_secs(1),
             max_retry_delay: Duration::from_mins(2),
+            blocked: Vec::new(),
+            challenges: true,
             max_depth: None,
             max_pages: None,
             max_time: None,

@@ -38,6 +38,8 @@ pub(super) enum Call {
     Failed {
         reason: &'static str,
         message: String,
+        /// Whether an answer came.
+        answered: bool,
     },
 }
 
@@ -45,7 +47,7 @@ impl Job {
     fn held(&self) -> Held {
         let answered = match &self.call {
             Call::Step => true,
-            Call::Failed { reason, .. } => *reason == "status",
+            Call::Failed { answered, .. } => *answered,
         };
         Held {
             ticket: Arc::clone(&self.ticket),

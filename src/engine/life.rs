@@ -48,6 +48,8 @@ enum End {
         message: String,
         response: Option<Response>,
     },
+    /// A middleware did not let it pass.
+    Skip { message: String },
     /// It goes back into the queue.
     Again { message: String, delay: Duration },
     /// It leads elsewhere.
@@ -64,13 +66,15 @@ pub(super) async fn live(
     let started = tokio::time::Instant::now();
     let outcome = fetch(&shared, &ticket).await;
     let took = started.elapsed();
+    let answer = match &outcome {
+        Ok(response) => Some(response),
+        Err(error) => error.response.as_deref(),
+    };
     let exchange = Exchange {
         host: ticket.key.host,
-        status: outcome
-            .as_ref()
-            .map_or(0, |response| response.status.as_u16()),
+        status: answer.map_or(0, |response| response.status.as_u16()),
         took,
-        bytes: outcome.as_ref().map_or(0, |response| response.wire_bytes),
+        bytes: answer.map_or(0, |response| response.wire_bytes),
         trouble: trouble(&shared, &outcome),
     };
     // Only fails when the crawl is being torn down.
@@ -91,8 +95,13 @@ pub(super) async fn live(
             message,
             response,
         } => {
+            let answered = response.is_some();
             let response = response.unwrap_or_else(|| no_answer(&ticket));
-            let call = Call::Failed { reason, message };
+            let call = Call::Failed {
+                reason,
+                message,
+                answered,
+            };
             let _ = jobs
                 .send(Job {
                     ticket: ticket.into(),
@@ -101,6 +110,17 @@ pub(super) async fn live(
                     call,
                 })
                 .await;
+        }
+        End::Skip { message } => {
+            let row = page_row(
+                PageState::Skipped,
+                Some("refused"),
+                Some(message),
+                0,
+                took,
+                0,
+            );
+            commit(&shared, finished(&ticket, Verdict::Page(row), took)).await;
         }
         End::Again { message, delay } => {
             let due = clock::now()
@@ -163,6 +183,7 @@ pub(super) fn class_of(kind: FailureKind) -> Class {
         FailureKind::Tls => Class::Tls,
         FailureKind::Timeout => Class::Timeout,
         FailureKind::Reset => Class::Reset,
+        FailureKind::BlockPage => Class::Blocked,
         _ => Class::Permanent,
     }
 }
@@ -176,7 +197,10 @@ fn trouble(shared: &Shared, outcome: &Result<Response, FetchError>) -> Option<Tr
         Ok(_) => None,
         Err(error) => class_of(error.kind).is_of_host().then(|| Trouble {
             why: error.message.clone(),
-            retry_after: None,
+            retry_after: error
+                .response
+                .as_ref()
+                .and_then(|response| retry_after(shared, response)),
         }),
     }
 }
@@ -193,7 +217,14 @@ fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>
     let response = match outcome {
         Ok(response) => response,
         Err(error) => {
-            return match again(class_of(error.kind), None) {
+            if error.kind == FailureKind::Refused {
+                return End::Skip {
+                    message: error.message,
+                };
+            }
+            let asked = error.response.as_ref();
+            let asked = asked.and_then(|response| retry_after(shared, response));
+            return match again(class_of(error.kind), asked) {
                 Some(delay) => End::Again {
                     message: error.message,
                     delay,
@@ -201,7 +232,7 @@ fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>
                 None => End::Fail {
                     reason: error.kind.as_str(),
                     message: after_tries(error.message, ticket.tries),
-                    response: None,
+                    response: error.response.map(|response| *response),
                 },
             };
         }

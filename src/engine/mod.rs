@@ -74,7 +74,7 @@ use std::sync::Arc;
 
 use bus::Hook;
 
-use crate::fetch::{DynFetch, Fetch};
+use crate::fetch::{DynFetch, Fetch, Middleware, Middlewares};
 use crate::settings::{Settings, SettingsError};
 use crate::spider::Spider;
 
@@ -85,6 +85,7 @@ pub struct Crawl {
     db: String,
     settings: Result<Settings, SettingsError>,
     fetch: Option<Arc<dyn DynFetch>>,
+    middlewares: Middlewares,
     fresh: bool,
     hooks: Vec<Hook>,
     stop: StopHandle,
@@ -142,6 +143,7 @@ impl Crawl {
             settings: Settings::for_spider(spider.settings()),
             spider,
             fetch: None,
+            middlewares: Middlewares::new(),
             fresh: false,
             hooks: Vec::new(),
             stop: StopHandle::default(),
@@ -195,6 +197,14 @@ impl Crawl {
     #[must_use]
     pub fn fetch(mut self, fetch: impl Fetch) -> Self {
         self.fetch = Some(Arc::new(fetch));
+        self
+    }
+
+    /// Adds a stage between the crawl and the fetch. The first one added is the outermost: it sees
+    /// requests first and responses last. The spider's own stages come after all of these.
+    #[must_use]
+    pub fn middleware(mut self, stage: impl Middleware) -> Self {
+        self.middlewares = self.middlewares.with(stage);
         self
     }
 

@@ -112,7 +112,7 @@ pub(super) async fn fetch(shared: &Shared, origin: &str) -> (RobotsFile, bool) {
 async fn exchange(shared: &Shared, origin: &str) -> Result<Response, FetchError> {
     let no_url = |_| FetchError::new(crate::fetch::FailureKind::Other, "no robots.txt URL");
     let url = Url::parse(&format!("{origin}/robots.txt")).map_err(no_url)?;
-    let mut request = Request::new(url, StepRef::named("robots.txt"));
+    let mut request = Request::new(url, StepRef::robots());
     request.headers.insert(
         header::ACCEPT,
         HeaderValue::from_static("text/plain, */*;q=0.5"),

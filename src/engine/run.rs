@@ -16,9 +16,10 @@ use super::executor::{Executors, run_seeds};
 use super::report::Report;
 use super::shared::{Refusal, Shared};
 use super::{Crawl, CrawlError, StopHandle};
-use crate::fetch::{DynFetch, HttpFetch};
+use crate::fetch::{BlockPages, DynFetch, HttpFetch, Middlewares};
 use crate::policy::scope::Scope;
 use crate::request::{Identity, KnownLinks, Request};
+use crate::settings::Settings;
 use crate::spider::Seeds;
 use crate::store::{self, Begin, End, Store, StoreError};
 
@@ -53,6 +54,8 @@ impl Crawl {
             let http = Arc::new(HttpFetch::new(&settings)?);
             (Arc::clone(&http) as Arc<dyn DynFetch>, Some(http))
         };
+        let stages = self.middlewares.and(self.spider.middleware());
+        let fetch = stages.and(built_in(&settings)?).around(fetch);
         let store = store::open(&self.db).await?;
         let opening = Begin {
             spider: self.spider.name().to_owned(),
@@ -101,6 +104,15 @@ impl Crawl {
         let stop = running.crawl(entries, outlet).await?;
         running.conclude(stop, started.elapsed()).await
     }
+}
+
+/// The stages that settings ask for. They are nearest to the fetch.
+fn built_in(settings: &Settings) -> Result<Middlewares, CrawlError> {
+    let mut stages = Middlewares::new();
+    if let Some(blocks) = BlockPages::new(settings)? {
+        stages = stages.with(blocks);
+    }
+    Ok(stages)
 }
 
 /// A crawl that has begun.

@@ -38,7 +38,9 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
     let page = Page::new(response, context);
     let trouble = match call {
         Call::Step => run_step(shared, &ticket, &page).await.err(),
-        Call::Failed { reason, message } => Some(Trouble {
+        Call::Failed {
+            reason, message, ..
+        } => Some(Trouble {
             reason,
             message,
             field: None,

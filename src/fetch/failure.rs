@@ -41,6 +41,7 @@ pub(super) fn explain(error: reqwest::Error, connect_timeout: Duration) -> Fetch
         kind,
         message,
         source: Some(Box::new(error.without_url())),
+        response: None,
     }
 }
 

@@ -79,6 +79,9 @@ pub enum FetchSetupError {
     /// The HTTP client can't be built.
     #[error("can't set up the HTTP client")]
     Client(#[source] reqwest::Error),
+    /// A pattern of `blocked` can't be read.
+    #[error("`blocked` has a bad pattern: {0}")]
+    Blocked(#[source] regex::Error),
 }
 
 impl HttpFetch {

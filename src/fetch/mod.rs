@@ -12,10 +12,14 @@ mod guard;
 mod cookies;
 mod decode;
 mod failure;
+mod middleware;
+mod block_page;
 
 pub use self::http::{FetchSetupError, HttpFetch};
+pub(crate) use block_page::BlockPages;
 pub use cookies::Jar;
 pub use guard::{Guard, Refused};
+pub use middleware::{Middleware, Middlewares, Next};
 
 use std::future::Future;
 use std::pin::Pin;
@@ -76,6 +80,10 @@ pub enum FailureKind {
     Encoding,
     /// The address is not allowed.
     Blocked,
+    /// The answer is a block page: a challenge, a refusal, whatever its status.
+    BlockPage,
+    /// A middleware refused to send the request; its page is skipped.
+    Refused,
     /// Anything else.
     Other,
 }
@@ -93,12 +101,14 @@ impl FailureKind {
             Self::TooLarge => "too_large",
             Self::Encoding => "encoding",
             Self::Blocked => "blocked",
+            Self::BlockPage => "block_page",
+            Self::Refused => "refused",
             Self::Other => "fetch",
         }
     }
 }
 
-/// Why no response came.
+/// Why no response came that a step could read.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct FetchError {
@@ -109,6 +119,8 @@ pub struct FetchError {
     /// The cause, where there is one.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// The answer, if one came that must not be taken for the page.
+    pub response: Option<Box<Response>>,
 }
 
 impl FetchError {
@@ -118,6 +130,13 @@ impl FetchError {
             kind,
             message: message.into(),
             source: None,
+            response: None,
         }
+    }
+
+    /// What a [`Middleware`] says that does not let a request pass: its page is skipped, with this as
+    /// the reason.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Refused, message)
     }
 }

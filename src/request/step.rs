@@ -26,7 +26,19 @@ impl StepRef {
             spider: None,
         }
     }
+
+    /// Who reads robots.txt: the crawl itself.
+    pub fn robots() -> Self {
+        Self::named(ROBOTS)
+    }
+
+    /// Whether the crawl itself reads the answer, as a robots.txt. No step can have this name.
+    pub fn is_robots(&self) -> bool {
+        self.name == ROBOTS
+    }
 }
+
+const ROBOTS: &str = "robots.txt";
 
 /// A checked reference to a step: `Self::book`, or `(Self::page, At { page: 2 })` with arguments.
 ///

@@ -1,6 +1,6 @@
 //! The settings by name: what each expects, for messages and `nephila config`.
 
-use super::Settings;
+use super::{BlockSign, Settings};
 
 /// A setting as it is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("retries", "a whole number, 0 to 100"),
     setting("retry_delay", DURATION),
     setting("max_retry_delay", DURATION),
+    setting(
+        "blocked",
+        "a list of texts, statuses or /patterns/: [\"Access denied\", \"title: Robot\", \"403\"]",
+    ),
+    setting("challenges", SWITCH),
     setting("max_depth", "a whole number, 0 to 65535"),
     setting("max_pages", "a whole number, at least 1"),
     setting("max_time", DURATION),
@@ -105,6 +110,12 @@ impl Settings {
             ),
             ("jitter", (0.0..=1.0).contains(&self.jitter)),
             ("retries", self.retries <= 100),
+            (
+                "blocked",
+                self.blocked
+                    .iter()
+                    .all(|sign| BlockSign::parse(sign).is_valid()),
+            ),
             ("max_pages", self.max_pages != Some(0)),
             (
                 "max_url_bytes",

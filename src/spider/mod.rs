@@ -57,6 +57,7 @@ use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
 
+use crate::fetch::Middlewares;
 use crate::item::Schema;
 use crate::page::Page;
 use crate::request::Result;
@@ -102,6 +103,12 @@ pub trait Spider: Send + Sync + 'static {
     )]
     fn settings(&self) -> &str {
         ""
+    }
+
+    /// Stages between the crawl and the fetch, in order; asked for once per run. A method
+    /// `fn middleware(&self) -> Middlewares` in a `#[spider] impl` is this one.
+    fn middleware(&self) -> Middlewares {
+        Middlewares::new()
     }
 
     /// The type whose steps its pages accept; none accepts all.

@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("settings", &[]),
     ("request", &[]),
     ("page", &["request", "item", "clock"]),
-    ("spider", &["page", "request", "item"]),
+    ("spider", &["page", "request", "item", "fetch"]),
     ("policy", &["settings", "request"]),
     ("frontier", &["request", "policy"]),
     (

@@ -206,6 +206,7 @@ fn every_kind_of_failure_is_documented() {
         FailureKind::TooLarge,
         FailureKind::Encoding,
         FailureKind::Blocked,
+        FailureKind::BlockPage,
         FailureKind::Other,
     ];
     let reasons: String = rows(&read("docs/database.md"))

@@ -27,4 +27,6 @@ mod docs;
 #[cfg(test)]
 mod licences;
 #[cfg(test)]
+mod middleware;
+#[cfg(test)]
 mod tutorial;

@@ -17,6 +17,13 @@ pub(super) fn spider(spider: &Spider) -> TokenStream {
         quote! { let _ = &settings.#key; }
     });
     let registration = registration(spider);
+    let middleware = spider.middleware.then(|| {
+        quote! {
+            fn middleware(&self) -> ::nephila::fetch::Middlewares {
+                <#ty>::middleware(self)
+            }
+        }
+    });
     let at = ty.span();
     let implementation = quote_spanned! {at=> impl ::nephila::spider::Spider for #ty };
     quote! {
@@ -31,6 +38,7 @@ pub(super) fn spider(spider: &Spider) -> TokenStream {
             #seeds
             #run
             #failed
+            #middleware
             fn settings(&self) -> &str {
                 #settings
             }

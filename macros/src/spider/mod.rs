@@ -21,6 +21,8 @@ struct Spider {
     ty: Type,
     steps: Vec<Step>,
     start: Option<syn::Ident>,
+    /// Whether it has a method `middleware`.
+    middleware: bool,
     block: ItemImpl,
 }
 
@@ -49,6 +51,7 @@ fn read(attribute: Attribute, block: &mut ItemImpl, failures: &mut Failures) -> 
     check_block(block, failures);
     let mut steps = Vec::new();
     let mut start = None;
+    let mut middleware = false;
     for item in &mut block.items {
         let ImplItem::Fn(function) = item else {
             continue;
@@ -56,6 +59,7 @@ fn read(attribute: Attribute, block: &mut ItemImpl, failures: &mut Failures) -> 
         match step::read(function, failures) {
             Function::Step(step) => steps.push(*step),
             Function::Start => start = Some(function.sig.ident.clone()),
+            Function::Middleware => middleware = true,
             Function::Other => {}
         }
     }
@@ -72,6 +76,7 @@ fn read(attribute: Attribute, block: &mut ItemImpl, failures: &mut Failures) -> 
         attribute,
         steps,
         start,
+        middleware,
         block: block.clone(),
     }
 }

@@ -41,6 +41,8 @@ pub(super) enum Function {
     Step(Box<Step>),
     /// `start(&self, seeds: Seeds)`
     Start,
+    /// `middleware(&self)`
+    Middleware,
     Other,
 }
 
@@ -73,6 +75,11 @@ pub(super) fn read(function: &mut ImplItemFn, failures: &mut Failures) -> Functi
             }
             function.attrs.push(quiet());
             Function::Step(Box::new(step))
+        }
+        None if function.sig.ident == "middleware" => {
+            let read = middleware(&function.sig, own.first());
+            function.attrs.push(quiet());
+            failures.ok(read).unwrap_or(Function::Other)
         }
         Some("Seeds") => {
             function.attrs.push(quiet());
@@ -195,6 +202,20 @@ fn start(signature: &Signature) -> syn::Result<Function> {
         );
     }
     Ok(Function::Start)
+}
+
+fn middleware(signature: &Signature, own: Option<&Attribute>) -> syn::Result<Function> {
+    let is_shared = signature
+        .receiver()
+        .is_some_and(|receiver| is_shared(&receiver.kind));
+    let returns = matches!(signature.output, ReturnType::Type(..));
+    let is_plain = signature.asyncness.is_none() && signature.generics.params.is_empty();
+    if is_shared && returns && is_plain && signature.inputs.len() == 1 && own.is_none() {
+        return Ok(Function::Middleware);
+    }
+    let message = "the spider's stages: write `fn middleware(&self) -> Middlewares`, or give the \
+                   function another name";
+    fail(&signature.ident, message)
 }
 
 fn check_signature(signature: &Signature, what: &str) -> syn::Result<()> {

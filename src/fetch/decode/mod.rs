@@ -175,6 +175,7 @@ async fn push(
                 FetchError {
                     kind: FailureKind::Encoding,
                     message,
+                    response: None,
                     source: error.source,
                 }
             })?;

@@ -43,6 +43,8 @@ pub enum Class {
     Timeout,
     /// The connection broke before the answer was whole.
     Reset,
+    /// The answer was a block page: a challenge, a refusal in place of the page.
+    Blocked,
     /// A whole answer with this status.
     Status(u16),
     /// Anything that the same request will meet again: a bad URL, a body too large, a refusal of
@@ -83,7 +85,7 @@ impl Class {
     /// 505, 506, 508, 510, 511) cannot.
     pub fn is_transient(self) -> bool {
         match self {
-            Self::Dns | Self::Connect | Self::Timeout | Self::Reset => true,
+            Self::Dns | Self::Connect | Self::Timeout | Self::Reset | Self::Blocked => true,
             Self::Tls | Self::Permanent | Self::Status(501 | 505 | 506 | 508 | 510 | 511) => false,
             Self::Status(status) => matches!(status, 408 | 425 | 429 | 500..=599),
         }
@@ -94,7 +96,7 @@ impl Class {
     pub fn is_of_host(self) -> bool {
         matches!(
             self,
-            Self::Dns | Self::Connect | Self::Timeout | Self::Status(429 | 503)
+            Self::Dns | Self::Connect | Self::Timeout | Self::Blocked | Self::Status(429 | 503)
         )
     }
 }
@@ -107,6 +109,7 @@ impl fmt::Display for Class {
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Reset => "reset",
+            Self::Blocked => "blocked",
             Self::Status(status) => return write!(f, "status {status}"),
             Self::Permanent => "permanent",
         };
