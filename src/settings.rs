@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 mod block_sign;
 mod error;
 mod file;
+mod host;
 mod human;
 mod layers;
 mod table;
@@ -17,6 +18,7 @@ mod table;
 pub use block_sign::BlockSign;
 pub use error::{Origin, Place, SettingsError};
 pub use file::{FileKind, SettingsFile};
+pub use host::{HOST_SETTINGS, HostSettings, Hosts};
 pub use human::{parse_bytes, parse_duration, parse_rate};
 pub use layers::{Layer, Origins};
 pub use table::{SETTINGS, Setting, closest, setting_named};
@@ -71,6 +73,10 @@ pub struct Settings {
     /// Time of this run; then it stops, resumable. Unset: no limit.
     #[serde(with = "human::optional_duration")]
     pub max_time: Option<Duration>,
+    /// The longest time that a crawl waits if all that is left to do waits for its host or its next
+    /// try; if it were longer, the run stops, resumable.
+    #[serde(with = "human::duration")]
+    pub max_wait: Duration,
     /// Failed pages that a successful crawl may have: a number, or a share like `"1%"`.
     pub max_errors: ErrorBudget,
     /// Whether a crawl that got no item may be a success.
@@ -125,6 +131,9 @@ pub struct Settings {
     /// How long a finished page may wait for others to be written with it.
     #[serde(with = "human::duration")]
     pub commit_delay: Duration,
+    /// What is said of single hosts: `[host."shop.example"]`.
+    #[serde(skip_serializing_if = "Hosts::is_empty")]
+    pub host: Hosts,
 }
 
 impl Default for Settings {
@@ -147,6 +156,7 @@ impl Default for Settings {
             max_depth: None,
             max_pages: None,
             max_time: None,
+            max_wait: Duration::from_mins(15),
             max_errors: ErrorBudget::Pages(0),
             allow_empty: false,
             max_url_bytes: 8 * 1024,
@@ -168,6 +178,7 @@ impl Default for Settings {
             step_threads: None,
             commit_pages: 100,
             commit_delay: Duration::from_millis(25),
+            host: Hosts::new(),
         }
     }
 }

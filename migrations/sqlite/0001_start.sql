@@ -51,7 +51,11 @@ CREATE TABLE host (
     run      INTEGER,                     -- the run that works on it; NULL: nobody
     next_at  INTEGER NOT NULL DEFAULT 0,  -- nothing is sent to it before
     lease_at INTEGER,                     -- when a free host has something to do; NULL: nothing is queued
-    errors   INTEGER NOT NULL DEFAULT 0   -- its failures in a row (429, 503, time-outs)
+    errors   INTEGER NOT NULL DEFAULT 0,  -- its failures in a row (429, 503, time-outs)
+    delay    INTEGER NOT NULL DEFAULT 0,  -- AutoThrottle's delay in ms; 0: none
+    ceiling  INTEGER NOT NULL DEFAULT 0,  -- the delay in ms at which it was last in trouble; 0: never
+    day      INTEGER NOT NULL DEFAULT 0,  -- the day (since 1970, UTC) of sent
+    sent     INTEGER NOT NULL DEFAULT 0   -- requests of that day, if they are limited
 );
 CREATE INDEX host_free ON host (crawl, lease_at) WHERE run IS NULL AND lease_at IS NOT NULL;
 CREATE INDEX host_held ON host (run) WHERE run IS NOT NULL;

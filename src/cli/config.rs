@@ -51,7 +51,15 @@ impl Config {
                 shown(&values[setting.name]),
             ];
             if self.origin {
-                row.push(Value::Text(said(&origins.of(setting.name))));
+                row.push(Value::Text(origin(&origins.of(setting.name))));
+            }
+            export.row(&row)?;
+        }
+        for (written, host, name, place) in origins.of_hosts() {
+            let said = values["host"].get(host).and_then(|said| said.get(name));
+            let mut row = vec![Value::Text(written), said.map_or(Value::Null, shown)];
+            if self.origin {
+                row.push(Value::Text(origin(place)));
             }
             export.row(&row)?;
         }
@@ -68,7 +76,7 @@ fn shown(value: &serde_json::Value) -> Value {
     }
 }
 
-fn said(place: &Place) -> String {
+fn origin(place: &Place) -> String {
     match &place.origin {
         Origin::Default => "default".to_owned(),
         Origin::UserConfig(_, section) | Origin::File(_, section) => {

@@ -5,6 +5,8 @@
 //! message: reads of the store are tasks that answer by message, so a slow store or host can't hold
 //! it up, and it can't take part in a deadlock.
 
+mod hosts;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,25 +16,20 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use url::Url;
 
+use self::hosts::Quota;
 use super::StopHandle;
-use super::committer::{Committed, Entry};
+use super::committer::Committed;
 use super::event::{Event, Stop};
 use super::executor::Job;
 use super::life::{self, Exchange};
-use super::rules::{self, Rules, Sentence};
+use super::rules::Rules;
 use super::shared::Shared;
 use crate::clock;
-use crate::frontier::{Frontier, Next, Politeness};
-use crate::policy::retry::Backoff;
-use crate::policy::scope::is_loopback;
+use crate::frontier::{Frontier, Next};
 use crate::request::HostKey;
-use crate::settings::RobotsMode;
 use crate::spider::step_named;
-use crate::store::{
-    Host, PageState, Rest, RobotsFile, Store, StoreError, Taken, Ticket, TicketKey,
-};
+use crate::store::{Host, Rest, RobotsFile, Store, StoreError, Taken, Ticket, TicketKey};
 
 /// Hosts leased at once. Their windows share [`WINDOWS`] requests.
 const MAX_HOSTS: usize = 4_096;
@@ -40,11 +37,10 @@ const MAX_HOSTS: usize = 4_096;
 const WINDOWS: usize = 16_384;
 /// The largest and smallest window of one host.
 const WINDOW: std::ops::RangeInclusive<usize> = 4..=256;
+/// How long to sleep if nothing is ever to be done without a message: as long as timers reach.
+const IDLE: Duration = Duration::from_hours(24 * 365);
 /// How often the store is asked for hosts that others gave back.
 const LEASE_EVERY: Duration = Duration::from_secs(1);
-/// Failures of a host in a row after which it is given up.
-const MAX_HOST_ERRORS: u32 = 20;
-
 /// What the dispatcher is told.
 pub(super) enum Message {
     /// An exchange ended.
@@ -91,6 +87,8 @@ pub(super) struct Dispatcher {
     tasks: JoinSet<()>,
     /// What is known of each leased host's robots.txt.
     rules: HashMap<HostKey, Rules>,
+    /// Hosts that may have only so many requests a day.
+    quotas: HashMap<HostKey, Quota>,
     /// Hosts whose robots.txt is to be fetched, and when.
     errands: BTreeSet<(Instant, HostKey)>,
     fetching: usize,
@@ -125,6 +123,7 @@ impl Dispatcher {
             jobs,
             tasks: JoinSet::new(),
             rules: HashMap::new(),
+            quotas: HashMap::new(),
             errands: BTreeSet::new(),
             fetching: 0,
             asking: 0,
@@ -172,6 +171,7 @@ impl Dispatcher {
         self.run_errands(now);
         let mut wake = self.launch(now);
         self.tend();
+        self.rest_from_hosts(now, wake);
         if self.lease_at.is_some_and(|at| at <= now) && !self.leasing {
             self.lease();
         }
@@ -186,6 +186,23 @@ impl Dispatcher {
             wake = wake.min(at);
         }
         wake
+    }
+
+    /// Gives all hosts back if each of them must be left alone for longer than the crawl waits: the
+    /// store knows then whether anything else is left to do.
+    fn rest_from_hosts(&mut self, now: Instant, wake: Instant) {
+        let idle = self.fetching == 0
+            && self.asking == 0
+            && self.frontier.in_hand() == 0
+            && !self.frontier.is_empty()
+            && !self.start.seeding;
+        let errand = self.errands.first().map(|(at, _)| *at);
+        let first = errand.map_or(wake, |at| at.min(wake));
+        if idle && first > now + self.shared.settings.max_wait {
+            self.errands.clear();
+            let hosts = self.frontier.dissolve();
+            self.give_back(hosts);
+        }
     }
 
     /// Waits for a message, a stop, or `wake`.
@@ -233,11 +250,12 @@ impl Dispatcher {
 
     /// Sends out every request that may go now; the moment when the next one may.
     fn launch(&mut self, now: Instant) -> Instant {
-        let idle = now + Duration::from_hours(1);
+        let idle = now + IDLE;
         while self.has_room() {
             match self.frontier.next(now) {
                 Next::Fetch(ticket) => {
                     self.fetching += 1;
+                    self.count(ticket.key.host);
                     let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
                     self.tasks
                         .spawn(life::live(shared, ticket, sender, self.jobs.clone()));
@@ -278,6 +296,7 @@ impl Dispatcher {
     fn give_back(&mut self, hosts: Vec<(Host, Instant)>) {
         for (host, _) in &hosts {
             self.rules.remove(&host.key);
+            self.quotas.remove(&host.key);
         }
         let hosts = with_pace(hosts);
         self.ask(move |store| async move { Message::Released(store.release(hosts).await) });
@@ -379,51 +398,6 @@ impl Dispatcher {
         }
     }
 
-    /// Leaves a host in trouble alone for a while, and gives it up in the end.
-    fn in_trouble(&mut self, key: HostKey, why: &str, retry_after: Option<Duration>) {
-        let Some(host) = self.frontier.host_mut(key) else {
-            return;
-        };
-        host.errors += 1;
-        let errors = host.errors;
-        let settings = &self.shared.settings;
-        let backoff = Backoff::from(settings);
-        let pause = retry_after.unwrap_or_else(|| backoff.delay(errors - 1, fastrand::f64()));
-        self.frontier.hold(key, Instant::now() + pause);
-        self.remember(key);
-        if errors > MAX_HOST_ERRORS {
-            let message = format!("gave the host up after {errors} failures in a row: {why}");
-            self.condemn(
-                key,
-                Sentence {
-                    reason: "host",
-                    message,
-                    state: PageState::Failed,
-                },
-            );
-        } else if let Some(host) = self.frontier.host(key) {
-            let until = clock::now()
-                .saturating_add(life::signed(pause))
-                .unwrap_or(Timestamp::MAX);
-            let (origin, why) = (host.origin.clone(), why.to_owned());
-            self.shared
-                .bus
-                .emit(&Event::HostSlowed { origin, why, until });
-        }
-    }
-
-    /// Stores what was learned of a host.
-    fn remember(&mut self, key: HostKey) {
-        let Some(mut host) = self.frontier.host(key).cloned() else {
-            return;
-        };
-        host.next_at = self.frontier.next_at(key).map_or(host.next_at, timestamp);
-        let shared = Arc::clone(&self.shared);
-        self.tasks.spawn(async move {
-            let _ = shared.commits.send(Entry::Host(Box::new(host))).await;
-        });
-    }
-
     fn committed(&mut self, committed: Committed) {
         for key in committed.settled {
             self.frontier.settled(key);
@@ -470,152 +444,11 @@ impl Dispatcher {
             Rest::Until(moment) => {
                 let wait = moment.duration_since(clock::now());
                 let wait = Duration::try_from(wait).unwrap_or_default();
+                if wait > self.shared.settings.max_wait {
+                    self.stop_for(Stop::Limit("max_wait"), now);
+                }
                 self.lease_at = Some(now + wait.max(Duration::from_millis(10)));
             }
-        }
-    }
-
-    fn adopt(&mut self, host: Host) {
-        let settings = &self.shared.settings;
-        let loopback = Url::parse(&host.origin).is_ok_and(|url| is_loopback(&url));
-        let default = if loopback {
-            Duration::ZERO
-        } else {
-            Duration::from_secs(1)
-        };
-        let politeness = Politeness {
-            delay: settings.delay.unwrap_or(default),
-            jitter: settings.jitter,
-            concurrency: settings.concurrency_per_host,
-        };
-        let now = Instant::now();
-        let wait =
-            Duration::try_from(host.next_at.duration_since(clock::now())).unwrap_or_default();
-        // An earlier run may have asked this host just before it was killed.
-        let recent = if self.start.recent {
-            politeness.delay
-        } else {
-            Duration::ZERO
-        };
-        let (key, robots) = (host.key, host.robots.clone());
-        self.frontier
-            .adopt(host, politeness, now + wait.max(recent));
-        if settings.robots == RobotsMode::Ignore {
-            self.obey(key, Rules::None);
-        } else if let Some(rules) = robots.and_then(|file| self.still_valid(&file)) {
-            self.obey(key, rules);
-        } else {
-            self.errands.insert((now, key));
-        }
-    }
-
-    fn still_valid(&self, file: &RobotsFile) -> Option<Rules> {
-        let age = clock::now().duration_since(file.at);
-        let fresh = age < jiff::SignedDuration::from_hours(24);
-        if fresh {
-            Rules::from_file(file, &self.shared.settings.user_agent)
-        } else {
-            None
-        }
-    }
-
-    /// Fetches robots.txt files whose time has come.
-    fn run_errands(&mut self, now: Instant) {
-        while self.fetching < self.shared.settings.concurrency
-            && let Some(&(at, key)) = self.errands.first()
-            && at <= now
-        {
-            self.errands.pop_first();
-            if let Err(later) = self.frontier.errand(key, now) {
-                self.errands.insert((later, key));
-                continue;
-            }
-            let Some(host) = self.frontier.host(key) else {
-                continue;
-            };
-            self.fetching += 1;
-            let (shared, origin) = (Arc::clone(&self.shared), host.origin.clone());
-            let sender = self.sender.clone();
-            self.tasks.spawn(async move {
-                let started = Instant::now();
-                let (file, may_change) = rules::fetch(&shared, &origin).await;
-                let took = started.elapsed();
-                let message = Message::Robots {
-                    host: key,
-                    file,
-                    may_change,
-                    took,
-                };
-                let _ = sender.send(message).await;
-            });
-        }
-    }
-
-    fn robots_came(&mut self, key: HostKey, file: RobotsFile, may_change: bool) {
-        let rules = Rules::from_file(&file, &self.shared.settings.user_agent);
-        let Some(host) = self.frontier.host_mut(key) else {
-            return;
-        };
-        let why = match file.status {
-            0 => file.body.clone(),
-            status => format!("robots.txt answered {status}"),
-        };
-        let status = file.status;
-        host.robots = Some(file);
-        match rules {
-            Some(rules) => {
-                host.errors = 0;
-                self.remember(key);
-                self.obey(key, rules);
-            }
-            None if may_change && host.errors < u32::from(self.shared.settings.retries) => {
-                self.in_trouble(key, &why, None);
-                let at = self.frontier.next_at(key).unwrap_or_else(Instant::now);
-                self.errands.insert((at, key));
-            }
-            // Without an answer the host can't be crawled at all; with an error it says "not now".
-            None if status == 0 => {
-                let tries = host.errors + 1;
-                let message = if tries > 1 {
-                    format!("{why}, {tries} tries")
-                } else {
-                    why
-                };
-                let sentence = Sentence {
-                    reason: "connect",
-                    message,
-                    state: PageState::Failed,
-                };
-                self.condemn(key, sentence);
-            }
-            None => {
-                let message = format!("{why}: not now");
-                let sentence = Sentence {
-                    reason: "robots",
-                    message,
-                    state: PageState::Skipped,
-                };
-                self.condemn(key, sentence);
-            }
-        }
-    }
-
-    fn condemn(&mut self, key: HostKey, sentence: Sentence) {
-        self.obey(key, Rules::Condemned(Arc::new(sentence)));
-    }
-
-    /// From now on a host's requests go by `rules`.
-    fn obey(&mut self, key: HostKey, rules: Rules) {
-        if let Some(delay) = rules.crawl_delay() {
-            let settings = &self.shared.settings;
-            self.frontier
-                .slow_down(key, delay.min(settings.max_crawl_delay), settings.jitter);
-        }
-        let condemned = matches!(rules, Rules::Condemned(_));
-        self.rules.insert(key, rules);
-        self.weed(key);
-        if !condemned {
-            self.frontier.open(key);
         }
     }
 
@@ -630,29 +463,6 @@ impl Dispatcher {
         }
         self.frontier.loaded(host, taken, asked);
         self.weed(host);
-    }
-
-    /// Takes requests that must not be sent out of a host's window, and ends them with the reason.
-    fn weed(&mut self, key: HostKey) {
-        let Some(rules) = self.rules.get(&key).cloned() else {
-            return;
-        };
-        let weeds = self
-            .frontier
-            .weed(key, |ticket| rules.forbid(&ticket.request.url).is_some());
-        for ticket in weeds {
-            let Some(sentence) = rules.forbid(&ticket.request.url) else {
-                continue;
-            };
-            let Sentence {
-                reason,
-                message,
-                state,
-            } = sentence;
-            let shared = Arc::clone(&self.shared);
-            self.tasks
-                .spawn(life::settle_unsent(shared, ticket, state, reason, message));
-        }
     }
 
     /// Ends: what is still under way is dropped, and stays in the queue; leases go back.

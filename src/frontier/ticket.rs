@@ -1,5 +1,7 @@
 //! What the store hands out: hosts, and the requests of their queues.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use url::Url;
 
@@ -20,6 +22,14 @@ pub struct Host {
     pub errors: u32,
     /// robots.txt as last fetched, if it was.
     pub robots: Option<RobotsFile>,
+    /// The delay that AutoThrottle chose; zero if none.
+    pub delay: Duration,
+    /// The delay at which the host was last in trouble; zero if never.
+    pub ceiling: Duration,
+    /// The day of `sent`: days since 1970, UTC.
+    pub day: i64,
+    /// Requests of that day, if they are limited.
+    pub sent: u64,
 }
 
 /// A robots.txt as stored.

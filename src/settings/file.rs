@@ -1,4 +1,5 @@
-//! `nephila.toml`: `[defaults]` for all spiders, `[spider.NAME]` for one, and where results go.
+//! `nephila.toml`: `[defaults]` for all spiders, `[host."NAME"]` for single hosts, `[spider.NAME]`
+//! for one spider, and where results go.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ pub struct SettingsFile {
     spiders: BTreeMap<String, (Layer, Place)>,
 }
 
-const SECTIONS: [&str; 3] = ["db", "defaults", "spider"];
+const SECTIONS: [&str; 4] = ["db", "defaults", "host", "spider"];
 
 impl SettingsFile {
     /// Reads a file; `None` if there is none.
@@ -75,12 +76,17 @@ impl SettingsFile {
             defaults: Layer::default(),
             spiders: BTreeMap::new(),
         };
+        let mut hosts = Layer::default();
         for (key, value) in table.get_ref() {
             match key.get_ref().as_ref() {
                 "db" => file.db = Some(source.text_of(key, value)?),
                 "defaults" => {
                     let table = source.table_of("defaults", value)?;
                     file.defaults = Layer::from_table(table, text, &source.origin("defaults"))?;
+                }
+                "host" => {
+                    let table = source.table_of("host", value)?;
+                    hosts = Layer::of_hosts(table, text, &source.origin("host"))?;
                 }
                 "spider" => {
                     for (name, value) in source.table_of("spider", value)? {
@@ -95,6 +101,7 @@ impl SettingsFile {
                 other => return Err(source.stray(other, key.span().start)),
             }
         }
+        file.defaults = file.defaults.and(hosts);
         Ok(file)
     }
 
@@ -215,6 +222,23 @@ mod tests {
     }
 
     #[test]
+    fn hosts_of_all_spiders_and_of_one() {
+        let text = "[host.\"*.x.org\"]\nrate = '1/s'\nper_day = 5\n\
+                    [spider.books.host.\"*.x.org\"]\nper_day = 9\n[defaults]\nretries = 1\n";
+        let file = parse(text).unwrap();
+        let books = file.spider("books").unwrap();
+        let (settings, origins) = Settings::from_layers([file.defaults(), books]).unwrap();
+        let url = url::Url::parse("http://www.x.org/").unwrap();
+        let said = settings.for_host(&url);
+        assert_eq!(said.delay, Some(std::time::Duration::from_secs(1)));
+        assert_eq!((said.per_day, settings.retries), (Some(9), 1));
+        let places: Vec<_> = origins.of_hosts().map(|said| said.3.to_string()).collect();
+        assert_eq!(places, ["nephila.toml:2:1", "nephila.toml:5:1"]);
+        let (settings, _) = Settings::from_layers([file.defaults()]).unwrap();
+        assert_eq!(settings.for_host(&url).per_day, Some(5));
+    }
+
+    #[test]
     fn errors_name_the_line() {
         let check = |text: &str, message: &str| {
             assert_eq!(parse(text).unwrap_err().to_string(), message, "{text}");
@@ -240,6 +264,10 @@ mod tests {
         check(
             "defaults = 1",
             "nephila.toml:1:12: `defaults` is a section: write [defaults]",
+        );
+        check(
+            "[host.\"x.org\"]\nrate = '1/s'\nper_dy = 2",
+            "unknown setting `host.\"x.org\".per_dy` in nephila.toml:3:1; did you mean `per_day`?",
         );
         check("db = 1", "nephila.toml:1:6: `db` is a text in quotes");
     }

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-use super::Settings;
 use super::error::{Origin, Place, SettingsError};
+use super::host::{self, HOST_SETTINGS};
 use super::table::{SETTINGS, Setting, closest, setting_named};
+use super::{HostSettings, Settings, parse_rate};
 
 /// The value that takes back what lower layers said.
 const RESET: &str = "default";
@@ -25,10 +26,31 @@ pub struct Layer {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
-    name: &'static str,
+    key: Key,
     /// `None` takes back what lower layers said.
     value: Option<Value>,
     place: Place,
+}
+
+/// Which setting: of the crawl, or of the hosts of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    host: Option<String>,
+    name: &'static str,
+}
+
+impl Key {
+    fn of_crawl(name: &'static str) -> Self {
+        Self { host: None, name }
+    }
+
+    /// As it is written in one line.
+    fn written(host: Option<&str>, name: &str) -> String {
+        match host {
+            None => name.to_owned(),
+            Some(host) => format!("host.\"{host}\".{name}"),
+        }
+    }
 }
 
 impl Layer {
@@ -91,22 +113,45 @@ impl Layer {
         let mut entries = Vec::with_capacity(table.len());
         for (key, value) in table {
             let place = Place::at(origin, text, key.span().start);
-            let setting = known(key.get_ref(), &place)?;
+            if key.get_ref() == HOST {
+                let hosts = section(value, &place)?;
+                entries.extend(Self::of_hosts(hosts, text, origin)?.entries);
+                continue;
+            }
             let value = Value::deserialize(value.clone().into_deserializer())
                 .map_err(|error| syntax(origin, text, &error))?;
-            let value = match value {
-                Value::String(text) if text == RESET => None,
-                value if fits(setting, &value) => Some(value),
-                value => return Err(unfit(setting, &value, place)),
-            };
-            entries.push(Entry {
-                name: setting.name,
-                value,
-                place,
-            });
+            entries.push(entry(None, key.get_ref(), value, place)?);
         }
         entries.sort_by_key(|entry| entry.place.position);
         Ok(Self { entries })
+    }
+
+    /// The sections of `[host]`.
+    pub(super) fn of_hosts(
+        hosts: &DeTable<'_>,
+        text: &str,
+        origin: &Origin,
+    ) -> Result<Self, SettingsError> {
+        let mut entries = Vec::new();
+        for (name, value) in hosts {
+            let place = Place::at(origin, text, name.span().start);
+            let settings = section(value, &place)?;
+            let host = pattern(name.get_ref(), &place)?;
+            for (key, value) in settings {
+                let place = Place::at(origin, text, key.span().start);
+                let value = Value::deserialize(value.clone().into_deserializer())
+                    .map_err(|error| syntax(origin, text, &error))?;
+                entries.push(entry(Some(&host), key.get_ref(), value, place)?);
+            }
+        }
+        entries.sort_by_key(|entry| entry.place.position);
+        Ok(Self { entries })
+    }
+
+    /// What `self` says, and then `other`.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.entries.extend(other.entries);
+        self
     }
 }
 
@@ -132,26 +177,92 @@ fn unknown_variable(variable: String, name: &str, others: &[&str]) -> SettingsEr
     }
 }
 
-fn known(name: &str, place: &Place) -> Result<&'static Setting, SettingsError> {
-    setting_named(name).ok_or_else(|| SettingsError::Unknown {
-        name: name.to_owned(),
+/// The section of settings of single hosts.
+const HOST: &str = "host";
+
+fn section<'v, 'i>(
+    value: &'v toml::Spanned<DeValue<'i>>,
+    place: &Place,
+) -> Result<&'v DeTable<'i>, SettingsError> {
+    value
+        .get_ref()
+        .as_table()
+        .ok_or_else(|| SettingsError::Syntax {
+            place: Box::new(place.clone()),
+            reason: "settings of a host stand in its section: write [host.\"shop.example\"]"
+                .to_owned(),
+        })
+}
+
+fn pattern(written: &str, place: &Place) -> Result<String, SettingsError> {
+    host::pattern(written).ok_or_else(|| SettingsError::Syntax {
         place: Box::new(place.clone()),
-        similar: closest(name, SETTINGS.iter().map(|setting| setting.name)).map(str::to_owned),
+        reason: format!(
+            "`{written}` is no host: write \"shop.example\", \"shop.example:8080\", \
+             \"*.shop.example\" or \"*\""
+        ),
     })
 }
 
-fn unfit(setting: &Setting, value: &Value, place: Place) -> SettingsError {
+fn known(host: Option<&str>, name: &str, place: &Place) -> Result<&'static Setting, SettingsError> {
+    let settings = host.map_or(SETTINGS, |_| HOST_SETTINGS);
+    settings
+        .iter()
+        .find(|setting| setting.name == name)
+        .ok_or_else(|| SettingsError::Unknown {
+            name: Key::written(host, name),
+            place: Box::new(place.clone()),
+            similar: closest(name, settings.iter().map(|setting| setting.name)).map(str::to_owned),
+        })
+}
+
+fn unfit(host: Option<&str>, setting: &Setting, value: &Value, place: Place) -> SettingsError {
     SettingsError::Value {
-        name: setting.name.to_owned(),
+        name: Key::written(host, setting.name),
         value: value.to_string(),
         place: Box::new(place),
         expects: setting.expects,
     }
 }
 
+/// A setting and its value, checked.
+fn entry(
+    host: Option<&str>,
+    name: &str,
+    value: Value,
+    place: Place,
+) -> Result<Entry, SettingsError> {
+    let setting = known(host, name, &place)?;
+    let value = match value {
+        Value::String(text) if text == RESET => None,
+        value => match fitting(host, setting, &value) {
+            None => return Err(unfit(host, setting, &value, place)),
+            value => value,
+        },
+    };
+    let host = host.map(str::to_owned);
+    // A rate is a delay.
+    let name = match (&host, setting.name) {
+        (Some(_), "rate") => "delay",
+        (_, name) => name,
+    };
+    let key = Key { host, name };
+    Ok(Entry { key, value, place })
+}
+
 /// Typed text is whatever fits of: a TOML value, plain text, a list separated by commas.
+///
+/// A setting of a host is named `host.shop.example.delay`.
 fn entry_from_text(name: &str, text: &str, place: Place) -> Result<Entry, SettingsError> {
-    let setting = known(name, &place)?;
+    let (host, name) = match name
+        .strip_prefix("host.")
+        .and_then(|name| name.rsplit_once('.'))
+    {
+        None => (None, name),
+        Some((host, name)) => (Some(pattern(host.trim_matches('"'), &place)?), name),
+    };
+    let host = host.as_deref();
+    let setting = known(host, name, &place)?;
     let plain = Value::String(text.to_owned());
     let toml = format!("value = {text}")
         .parse::<Table>()
@@ -161,37 +272,48 @@ fn entry_from_text(name: &str, text: &str, place: Place) -> Result<Entry, Settin
         .split(',')
         .map(|part| Value::String(part.trim().to_owned()))
         .collect();
-    let value = if text == RESET {
-        None
-    } else {
-        let mut candidates = toml.into_iter().chain([plain.clone(), Value::Array(list)]);
-        match candidates.find(|value| fits(setting, value)) {
-            None => return Err(unfit(setting, &plain, place)),
-            value => value,
-        }
-    };
-    Ok(Entry {
-        name: setting.name,
-        value,
-        place,
-    })
+    let mut candidates = toml.into_iter().chain([plain.clone(), Value::Array(list)]);
+    let value = candidates.find(|value| fitting(host, setting, value).is_some());
+    entry(host, name, value.unwrap_or(plain), place)
 }
 
-/// Whether the value has the setting's type and range.
-fn fits(setting: &Setting, value: &Value) -> bool {
-    let table = Table::from_iter([(setting.name.to_owned(), value.clone())]);
-    Settings::deserialize(table).is_ok_and(|settings| settings.out_of_range().is_none())
+/// The value as it is merged, if it has the setting's type and range.
+fn fitting(host: Option<&str>, setting: &Setting, value: &Value) -> Option<Value> {
+    let table = |value: &Value| Table::from_iter([(setting.name.to_owned(), value.clone())]);
+    let fits = match (host, setting.name) {
+        (None, _) => Settings::deserialize(table(value))
+            .is_ok_and(|settings| settings.out_of_range().is_none()),
+        (Some(_), "rate") => {
+            let delay = parse_rate(value.as_str()?).ok()?;
+            return Some(Value::Float(delay.as_secs_f64()));
+        }
+        (Some(_), _) => {
+            HostSettings::deserialize(table(value)).is_ok_and(|settings| settings.is_in_range())
+        }
+    };
+    fits.then(|| value.clone())
 }
 
 /// Where each setting's value came from.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Origins(BTreeMap<&'static str, Place>);
+pub struct Origins(BTreeMap<Key, Place>);
 
 impl Origins {
     /// Where the value of the setting called `name` came from.
     pub fn of(&self, name: &str) -> Place {
-        let place = self.0.get(name).cloned();
-        place.unwrap_or_else(|| Place::of(Origin::Default))
+        let setting = setting_named(name).and_then(|known| self.0.get(&Key::of_crawl(known.name)));
+        setting
+            .cloned()
+            .unwrap_or_else(|| Place::of(Origin::Default))
+    }
+
+    /// What was said of single hosts: `host."shop.example".delay`, the pattern, the setting's name
+    /// and where it was said, in order.
+    pub fn of_hosts(&self) -> impl Iterator<Item = (String, &str, &'static str, &Place)> {
+        self.0.iter().filter_map(|(key, place)| {
+            let host = key.host.as_deref()?;
+            Some((Key::written(Some(host), key.name), host, key.name, place))
+        })
     }
 }
 
@@ -204,14 +326,23 @@ impl Settings {
         layers: impl IntoIterator<Item = &'a Layer>,
     ) -> Result<(Self, Origins), SettingsError> {
         let mut table = Table::new();
+        let mut hosts = BTreeMap::<String, Table>::new();
         let mut places = BTreeMap::new();
         for entry in layers.into_iter().flat_map(|layer| &layer.entries) {
-            match &entry.value {
-                Some(value) => table.insert(entry.name.to_owned(), value.clone()),
-                None => table.remove(entry.name),
+            let name = entry.key.name;
+            let table = match &entry.key.host {
+                None => &mut table,
+                Some(host) => hosts.entry(host.clone()).or_default(),
             };
-            places.insert(entry.name, entry.place.clone());
+            match &entry.value {
+                Some(value) => table.insert(name.to_owned(), value.clone()),
+                None => table.remove(name),
+            };
+            places.insert(entry.key.clone(), entry.place.clone());
         }
+        let hosts = hosts.into_iter().filter(|(_, said)| !said.is_empty());
+        let hosts = hosts.map(|(host, said)| (host, Value::Table(said)));
+        table.insert(HOST.to_owned(), Value::Table(hosts.collect()));
         let settings = Self::deserialize(table).map_err(|error| SettingsError::Syntax {
             place: Box::new(Place::of(Origin::Default)),
             reason: error.message().to_owned(),
@@ -354,6 +485,82 @@ mod tests {
             let outcome = Layer::from_texts([(name, text, Origin::Spider)]);
             assert!(outcome.is_err(), "{name}={text}");
         }
+    }
+
+    #[test]
+    fn single_hosts() {
+        let spider = "delay = '2s'\n[host.'X.org']\nrate = '4/s'\nper_day = 20_000\n\
+                      [host.'*.x.org']\nconcurrency = 2\n";
+        let spider = Layer::spider(spider).unwrap();
+        let flags = [
+            ("host.x.org.per_day", "7"),
+            ("host.\"127.0.0.1:80\".delay", "10ms"),
+            ("host.*.x.org.concurrency", "default"),
+        ];
+        let flag = Origin::Flag("-s".to_owned());
+        let flags = flags.map(|(name, text)| (name, text, flag.clone()));
+        let (settings, origins) =
+            Settings::from_layers([&spider, &Layer::from_texts(flags).unwrap()]).unwrap();
+        assert_eq!(settings.delay, Some(Duration::from_secs(2)));
+        let x = HostSettings {
+            delay: Some(Duration::from_millis(250)),
+            concurrency: None,
+            per_day: Some(7),
+        };
+        assert_eq!(settings.host["x.org"], x);
+        let port = &settings.host["127.0.0.1:80"];
+        assert_eq!(port.delay, Some(Duration::from_millis(10)));
+        assert!(!settings.host.contains_key("*.x.org"));
+        let said: Vec<_> = origins
+            .of_hosts()
+            .map(|(written, _, _, place)| (written, place.origin.clone()))
+            .collect();
+        let expected = [
+            ("host.\"*.x.org\".concurrency".to_owned(), flag.clone()),
+            ("host.\"127.0.0.1:80\".delay".to_owned(), flag.clone()),
+            ("host.\"x.org\".delay".to_owned(), Origin::Spider),
+            ("host.\"x.org\".per_day".to_owned(), flag),
+        ];
+        assert_eq!(said, expected);
+        assert_eq!(origins.of("delay").origin, Origin::Spider);
+    }
+
+    #[test]
+    fn what_does_not_fit_a_host() {
+        let check = |toml: &str, message: &str| {
+            assert_eq!(
+                error_of(Layer::spider(toml)),
+                message.replace('$', "the spider's own settings"),
+                "{toml}"
+            );
+        };
+        check(
+            "[host.'x.org']\nconcurency = 2",
+            "unknown setting `host.\"x.org\".concurency` in $; did you mean `concurrency`?",
+        );
+        check(
+            "[host.'x.org']\nconcurrency = 0",
+            "setting `host.\"x.org\".concurrency` in $ is 0; it takes a whole number, 1 to 1000",
+        );
+        check(
+            "[host.'x.org']\nrate = 'fast'",
+            "setting `host.\"x.org\".rate` in $ is \"fast\"; it takes requests per time, like 5/s, \
+             30/m or 1000/h",
+        );
+        check(
+            "[host.'http://x.org']\nrate = '1/s'",
+            "$: `http://x.org` is no host: write \"shop.example\", \"shop.example:8080\", \
+             \"*.shop.example\" or \"*\"",
+        );
+        check(
+            "[host]\nrate = '1/s'",
+            "$: settings of a host stand in its section: write [host.\"shop.example\"]",
+        );
+        let outcome = Layer::from_texts([("host.x.org.dely", "1", Origin::Flag("-s".to_owned()))]);
+        assert_eq!(
+            error_of(outcome),
+            "unknown setting `host.\"x.org\".dely` in `-s`; did you mean `delay`?"
+        );
     }
 
     #[test]

@@ -11,11 +11,11 @@ pub struct Setting {
     pub expects: &'static str,
 }
 
-const fn setting(name: &'static str, expects: &'static str) -> Setting {
+pub(super) const fn setting(name: &'static str, expects: &'static str) -> Setting {
     Setting { name, expects }
 }
 
-const DURATION: &str = "a duration like 500ms, 2s, 10m or 6h";
+pub(super) const DURATION: &str = "a duration like 500ms, 2s, 10m or 6h";
 const SWITCH: &str = "true or false";
 
 /// All of them, in the order of [`Settings`](super::Settings).
@@ -46,6 +46,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("max_depth", "a whole number, 0 to 65535"),
     setting("max_pages", "a whole number, at least 1"),
     setting("max_time", DURATION),
+    setting("max_wait", DURATION),
     setting("max_errors", "a number of pages, or a share like \"1%\""),
     setting("allow_empty", SWITCH),
     setting("max_url_bytes", "a whole number, 64 to 1000000"),

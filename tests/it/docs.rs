@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use nephila::prelude::*;
-use nephila::settings::{FileKind, Layer, Origin, SETTINGS, Settings, SettingsFile};
+use nephila::settings::{FileKind, HOST_SETTINGS, Layer, Origin, SETTINGS, Settings, SettingsFile};
 use nephila::site::Site;
 use nephila::{Crawl, fetch::FailureKind};
 use sqlx::{Connection, SqliteConnection};
@@ -71,12 +71,22 @@ fn bare(cell: &str) -> String {
 #[test]
 fn every_setting_is_documented_with_its_default() {
     let rows = rows(&read("docs/settings.md"));
-    let mut known = BTreeSet::new();
+    let (mut known, mut hosts) = (BTreeSet::new(), BTreeSet::new());
     for (_, cells) in &rows {
         let [name, default, takes, _] = &cells[..] else {
             panic!("a row of settings has four cells: {cells:?}");
         };
         let (name, default) = (bare(name), bare(default));
+        if let Some(name) = name.strip_prefix("host.HOST.") {
+            let setting = HOST_SETTINGS.iter().find(|setting| setting.name == name);
+            assert_eq!(
+                setting.map(|setting| setting.expects),
+                Some(takes.as_str()),
+                "{name}"
+            );
+            assert!(hosts.insert(name.to_owned()), "{name} stands twice");
+            continue;
+        }
         let setting = SETTINGS.iter().find(|setting| setting.name == name);
         let setting = setting.unwrap_or_else(|| panic!("`{name}` is no setting"));
         assert_eq!(setting.expects, takes, "{name}");
@@ -99,6 +109,8 @@ fn every_setting_is_documented_with_its_default() {
         .filter(|name| !known.contains(*name))
         .collect();
     assert!(missing.is_empty(), "not documented: {missing:?}");
+    let of_hosts = HOST_SETTINGS.iter().map(|setting| setting.name.to_owned());
+    assert_eq!(hosts, of_hosts.collect());
 }
 
 #[test]

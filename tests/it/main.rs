@@ -11,6 +11,8 @@ mod fetch;
 mod item;
 #[cfg(test)]
 mod poison;
+#[cfg(test)]
+mod polite;
 mod raw;
 #[cfg(test)]
 mod resume;

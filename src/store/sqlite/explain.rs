@@ -55,7 +55,8 @@ pub(super) async fn explain(
 
 async fn host(db: &mut SqliteConnection, place: &Place<'_>) -> Result<Option<KnownHost>, Failure> {
     let row = sqlx::query(
-        "SELECT h.id, h.origin, h.seed, h.next_at, h.errors, r.status, r.body, r.at
+        "SELECT h.id, h.origin, h.seed, h.next_at, h.errors, r.status, r.body, r.at,
+                h.delay, h.ceiling, h.day, h.sent
          FROM host h LEFT JOIN robots r ON r.host = h.id WHERE h.id = ?",
     )
     .bind(place.host.0)

@@ -5,6 +5,7 @@
 //! a lease nor the question how long to rest looks at more hosts than it answers with.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -17,6 +18,7 @@ use crate::request::HostKey;
 use crate::store::{Host, Rest, RobotsFile};
 
 const DUE: &str = "SELECT h.id, h.origin, h.seed, h.next_at, h.errors, r.status, r.body, r.at,
+       h.delay, h.ceiling, h.day, h.sent,
        (SELECT q.due FROM queue q WHERE q.host = h.id ORDER BY q.due LIMIT 1)
 FROM host h LEFT JOIN robots r ON r.host = h.id
 WHERE h.crawl = ? AND h.run IS NULL AND h.lease_at <= ?
@@ -75,7 +77,7 @@ async fn take_due(
         let mut held = Vec::new();
         for row in &rows {
             let host = read(row)?;
-            let first_due: Option<i64> = cell(row, 8)?;
+            let first_due: Option<i64> = cell(row, 12)?;
             if first_due.is_some_and(|due| due <= now) {
                 held.push(host.key);
                 leased.push(host);
@@ -128,7 +130,7 @@ async fn free(db: &mut SqliteConnection, hosts: &[HostKey]) -> Result<(), Failur
     Ok(())
 }
 
-/// Reads the columns up to robots.txt as `DUE` has them.
+/// Reads the columns of a host as `DUE` has them.
 pub(super) fn read(row: &SqliteRow) -> Result<Host, Failure> {
     let status: Option<i64> = cell(row, 5)?;
     let robots = match status {
@@ -146,7 +148,15 @@ pub(super) fn read(row: &SqliteRow) -> Result<Host, Failure> {
         next_at: moment(cell(row, 3)?),
         errors: cell(row, 4)?,
         robots,
+        delay: millis(cell(row, 8)?),
+        ceiling: millis(cell(row, 9)?),
+        day: cell(row, 10)?,
+        sent: cell::<i64>(row, 11)?.max(0) as u64,
     })
+}
+
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(ms.max(0) as u64)
 }
 
 /// Gives hosts back.

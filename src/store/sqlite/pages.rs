@@ -1,6 +1,7 @@
 //! What becomes of tickets: page rows, or queue rows once more. And the state of hosts.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use sqlx::SqliteConnection;
 
@@ -174,8 +175,9 @@ async fn attempts(
 static HOST: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
         "UPDATE host SET next_at = v.column2, errors = v.column3, seed = max(seed, v.column4),
+           delay = v.column5, ceiling = v.column6, day = v.column7, sent = v.column8,
            lease_at = max(lease_at, v.column2) FROM (VALUES",
-        "(?,?,?,?)",
+        "(?,?,?,?,?,?,?,?)",
         ") v WHERE host.id = v.column1",
     )
 });
@@ -188,7 +190,11 @@ pub(super) async fn hosts(db: &mut SqliteConnection, hosts: &[Host]) -> Result<(
                 .bind(host.key.0)
                 .bind(host.next_at.as_millisecond())
                 .bind(i64::from(host.errors))
-                .bind(host.seed);
+                .bind(host.seed)
+                .bind(millis(host.delay))
+                .bind(millis(host.ceiling))
+                .bind(host.day)
+                .bind(i64::try_from(host.sent).unwrap_or(i64::MAX));
         }
         statement.execute(&mut *db).await?;
     }
@@ -198,6 +204,10 @@ pub(super) async fn hosts(db: &mut SqliteConnection, hosts: &[Host]) -> Result<(
         }
     }
     Ok(())
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 async fn robots(

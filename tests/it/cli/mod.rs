@@ -2,6 +2,7 @@
 //! process.
 
 mod crawl;
+mod polite;
 mod project;
 mod results;
 mod server;

@@ -1,5 +1,7 @@
 //! Resuming, starting anew, and several crawls in one database.
 
+use std::time::Duration;
+
 use nephila::store::{Batch, Begin, Cookie, Host, Rest, StoreError};
 
 use super::database::{Database, begin, fresh};
@@ -75,8 +77,12 @@ async fn fresh_forgets_the_crawl_and_keeps_politeness(database: &Database) {
         next_at: later,
         errors: 3,
         robots: None,
+        delay: Duration::from_secs(2),
+        ceiling: Duration::from_secs(1),
+        day: later.as_second() / 86_400,
+        sent: 9,
     };
-    crawl.store.release(vec![host]).await.unwrap();
+    crawl.store.release(vec![host.clone()]).await.unwrap();
     let cookie = Cookie {
         session: String::new(),
         key: "a".into(),
@@ -92,9 +98,15 @@ async fn fresh_forgets_the_crawl_and_keeps_politeness(database: &Database) {
     assert!(crawl.opening.cookies.is_empty() && crawl.opening.seed_hosts.is_empty());
     assert_eq!(crawl.rest().await, Rest::Nothing);
     assert_eq!(crawl.seed(&["http://a.example/1"]).await, 1);
-    let later = later.as_millisecond();
-    assert!(matches!(crawl.rest().await, Rest::Until(moment) if moment.as_millisecond() == later));
+    let ms = later.as_millisecond();
+    assert!(matches!(crawl.rest().await, Rest::Until(moment) if moment.as_millisecond() == ms));
     assert_eq!(crawl.paths(SITE, at(0)).await, ["/1"]);
+    let kept = crawl.lease(later).await.remove(0);
+    assert_eq!(
+        (kept.errors, kept.delay, kept.ceiling),
+        (3, host.delay, host.ceiling)
+    );
+    assert_eq!((kept.day, kept.sent), (host.day, 9));
 }
 
 async fn spiders_share_a_database(database: &Database) {

@@ -1,5 +1,7 @@
 //! Tickets, order, time, and the end of a crawl.
 
+use std::time::Duration;
+
 use nephila::request::Request;
 use nephila::store::{Batch, Host, NewRequest, PageReceipt, Rest, RobotsFile};
 
@@ -160,6 +162,10 @@ async fn a_host_keeps_its_state(database: &Database) {
         next_at: jiff::Timestamp::UNIX_EPOCH,
         errors: 0,
         robots: None,
+        delay: Duration::ZERO,
+        ceiling: Duration::ZERO,
+        day: 0,
+        sent: 0,
     };
     assert_eq!(host, expected);
     let robots = RobotsFile {
@@ -171,6 +177,10 @@ async fn a_host_keeps_its_state(database: &Database) {
         next_at: at(20),
         errors: 3,
         robots: Some(robots.clone()),
+        delay: Duration::from_millis(1_500),
+        ceiling: Duration::from_millis(700),
+        day: 20_000,
+        sent: 17,
         ..host
     };
     let batch = Batch {
