@@ -29,6 +29,10 @@ pub use table::{SETTINGS, Setting, closest, setting_named};
 /// `"16 MiB"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own, no state of the others"
+)]
 pub struct Settings {
     /// Who we say we are. Keep it honest, and add an address where you can be reached.
     pub user_agent: String,
@@ -97,6 +101,12 @@ pub struct Settings {
     pub max_header_bytes: usize,
     /// The longest chain of redirects.
     pub max_redirects: u8,
+    /// Whether a page that leads elsewhere by a `Refresh` header or a `<meta http-equiv=refresh>` is a
+    /// redirect; else its step reads it.
+    pub follow_refresh: bool,
+    /// The longest delay of a refresh that is followed, at once; a page with a longer one is read.
+    #[serde(with = "human::duration")]
+    pub max_refresh_delay: Duration,
     /// CPU time for parsing a page's HTML; what was not read by then is left out, and said so.
     #[serde(with = "human::duration")]
     pub max_parse_time: Duration,
@@ -165,6 +175,8 @@ impl Default for Settings {
             max_bytes_in_flight: 32 * 1024 * 1024,
             max_header_bytes: 256 * 1024,
             max_redirects: 10,
+            follow_refresh: true,
+            max_refresh_delay: Duration::from_secs(10),
             max_parse_time: Duration::from_millis(500),
             max_nodes: 100_000,
             max_element_depth: 512,

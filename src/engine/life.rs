@@ -18,7 +18,7 @@ use crate::clock;
 use crate::fetch::{FailureKind, FetchError};
 use crate::policy::redirect;
 use crate::policy::retry::{Backoff, Class, parse_retry_after};
-use crate::request::{HostKey, Response};
+use crate::request::{HostKey, Request, Response};
 use crate::spider::step_named;
 use crate::store::{PageCommit, PageReceipt, PageRow, PageState, Ticket, Verdict};
 
@@ -134,8 +134,14 @@ pub(super) async fn live(
             commit(&shared, finished(&ticket, verdict, took)).await;
         }
         End::Redirect(response) => {
-            let finished = follow(&shared, &ticket, &response, took);
-            commit(&shared, finished).await;
+            let max = shared.settings.max_redirects;
+            let hop = Hop {
+                next: redirect::follow(&ticket.request, &response, max),
+                status: response.status.as_u16(),
+                took,
+                bytes: response.wire_bytes,
+            };
+            commit(&shared, follow(&shared, &ticket, hop)).await;
         }
     }
 }
@@ -271,20 +277,26 @@ fn after_tries(message: String, tries: u16) -> String {
     }
 }
 
-/// The redirect's page row and the request it leads to.
-fn follow(shared: &Shared, ticket: &Ticket, response: &Response, took: Duration) -> Finished {
-    let row = |state, reason, message: String| {
-        let status = response.status.as_u16();
-        page_row(
-            state,
-            Some(reason),
-            Some(message),
-            status,
-            took,
-            response.wire_bytes,
-        )
-    };
-    let next = match redirect::follow(&ticket.request, response, shared.settings.max_redirects) {
+/// A page that leads elsewhere.
+pub(super) struct Hop {
+    /// The request it leads to.
+    pub(super) next: Result<Request, redirect::NotFollowed>,
+    pub(super) status: u16,
+    pub(super) took: Duration,
+    pub(super) bytes: u64,
+}
+
+/// A redirect's page row and the request it leads to.
+pub(super) fn follow(shared: &Shared, ticket: &Ticket, hop: Hop) -> Finished {
+    let Hop {
+        next,
+        status,
+        took,
+        bytes,
+    } = hop;
+    let row =
+        |state, reason, message| page_row(state, Some(reason), Some(message), status, took, bytes);
+    let next = match next {
         Ok(next) => next,
         Err(error) => {
             let row = row(PageState::Failed, "redirect", error.to_string());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use url::Url;
 
 use super::committer::Finished;
 use super::executor::{Call, Job};
@@ -14,6 +15,7 @@ use super::shared::{Refusal, Shared};
 use super::watchdog::Held;
 use crate::item::{Record, Value};
 use crate::page::{Context, Emitted, FieldError, Page, ParseLimits};
+use crate::policy::redirect;
 use crate::request::Result;
 use crate::settings::Settings;
 use crate::spider::Failure;
@@ -34,8 +36,21 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
         spider: shared.spider.type_of_steps(),
         known: Some(Arc::clone(&shared.known)),
         limits: limits(&shared.settings),
+        redirects: ticket.request.redirects.clone(),
     };
     let page = Page::new(response, context);
+    if matches!(call, Call::Step)
+        && let Some(url) = leads_on(&shared.settings, &page)
+    {
+        let next = redirect::refresh(&ticket.request, url, shared.settings.max_redirects);
+        let hop = life::Hop {
+            next,
+            status,
+            took,
+            bytes,
+        };
+        return life::follow(shared, &ticket, hop);
+    }
     let trouble = match call {
         Call::Step => run_step(shared, &ticket, &page).await.err(),
         Call::Failed {
@@ -65,6 +80,15 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
     finished.event.field = trouble.field;
     finished.event.missed.extend(missed);
     finished
+}
+
+/// Where a page leads by itself, so soon that it is no more than a redirect.
+fn leads_on(settings: &Settings, page: &Page) -> Option<Url> {
+    if !settings.follow_refresh || !page.status().is_success() {
+        return None;
+    }
+    let (delay, url) = page.refresh()?;
+    (delay <= settings.max_refresh_delay).then_some(url)
 }
 
 fn limits(settings: &Settings) -> ParseLimits {

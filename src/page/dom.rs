@@ -1,6 +1,8 @@
 //! The few operations on the tree that everything else is made of.
 
-use scraper::{ElementRef, Node};
+use html5ever::ns;
+use scraper::node::Element;
+use scraper::{ElementRef, Html, Node};
 
 /// Elements within `scope` that match, in document order.
 pub(super) fn select<'a>(
@@ -10,16 +12,54 @@ pub(super) fn select<'a>(
     scope.select(css)
 }
 
-/// The `href` of the first `<base>` that has one.
-pub(super) fn base_href(html: &scraper::Html) -> Option<&str> {
-    let root = html.root_element();
-    let head = root
-        .child_elements()
-        .find(|child| child.value().name() == "head")?;
-    let mut bases = head
-        .child_elements()
-        .filter(|child| child.value().name() == "base");
-    bases.find_map(|base| base.attr("href"))
+/// The `href` of the first `<base>` of the document that has one, wherever it stands.
+pub(super) fn base_href(html: &Html) -> Option<&str> {
+    find_all(html, "base", |base| base.attr("href").is_some())
+        .first()
+        .and_then(|base| base.attr("href"))
+}
+
+/// The contents of all `<meta http-equiv=refresh>`.
+pub(super) fn refreshes(html: &Html) -> Vec<&str> {
+    let is_refresh = |meta: &Element| {
+        let kind = meta.attr("http-equiv");
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case("refresh"))
+    };
+    let metas = find_all(html, "meta", is_refresh);
+    metas
+        .iter()
+        .filter_map(|meta| meta.attr("content"))
+        .collect()
+}
+
+/// HTML elements of a name that `fits`, in document order, those in templates left out.
+fn find_all<'a>(html: &'a Html, name: &str, fits: impl Fn(&Element) -> bool) -> Vec<&'a Element> {
+    let fits = |node: &Node| {
+        node.as_element().is_some_and(|element| {
+            element.name() == name && element.name.ns == ns!(html) && fits(element)
+        })
+    };
+    // In the order of their making, which is quick; most pages have none.
+    if !html.tree.values().any(&fits) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mut template = None;
+    for edge in html.tree.root().traverse() {
+        match edge {
+            ego_tree::iter::Edge::Open(node) if template.is_none() => {
+                let element = node.value().as_element();
+                if element.is_some_and(|element| element.name() == "template") {
+                    template = Some(node.id());
+                } else if fits(node.value()) {
+                    found.extend(element);
+                }
+            }
+            ego_tree::iter::Edge::Close(node) if template == Some(node.id()) => template = None,
+            _ => {}
+        }
+    }
+    found
 }
 
 /// All text within, white space folded to single spaces; scripts and styles left out.

@@ -92,7 +92,8 @@ impl Element {
         Found::new(self.scope(), selector)
             .elements()
             .filter_map(href)
-            .map(str::trim)
+            // What the URL standard strips; a no-break space is part of a URL.
+            .map(|href| href.trim_matches(|c| c <= ' '))
     }
 
     pub(super) fn page(&self) -> &Page {

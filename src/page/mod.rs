@@ -22,6 +22,7 @@ mod field_error;
 mod form;
 mod parse;
 mod read;
+mod refresh;
 mod selector;
 mod text;
 
@@ -36,17 +37,20 @@ use std::any::TypeId;
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use scraper::Html;
 use serde::de::DeserializeOwned;
-use url::Url;
+use url::{Position, Url};
 
 use parse::Parsed;
 use text::Text;
 
 use crate::item::Item;
-use crate::request::{KnownLinks, Request, RequestBuilder, Response, Result, Step, StepRef};
+use crate::request::{
+    KnownLinks, Refresh, Request, RequestBuilder, Response, Result, Step, StepRef, WebLink,
+};
 
 /// A fetched page in a step's hands. Clones are handles to the same page.
 #[derive(Clone)]
@@ -54,6 +58,8 @@ pub struct Page(Rc<Inner>);
 
 struct Inner {
     response: Response,
+    /// The response's URL without its fragment, if it has one.
+    url: Option<Url>,
     context: Context,
     text: OnceCell<Text>,
     html: OnceCell<Parsed>,
@@ -74,15 +80,22 @@ pub struct Context {
     pub known: Option<Arc<KnownLinks>>,
     /// What parsing it may cost.
     pub limits: ParseLimits,
+    /// The URLs that redirected here, first to last.
+    pub redirects: Vec<Url>,
 }
 
 impl Page {
     /// A page from a response, as the engine makes it.
-    pub fn new(mut response: Response, context: Context) -> Self {
+    pub fn new(response: Response, context: Context) -> Self {
         // Which fragment the first of many links had is chance, and items are often keyed by URL.
-        response.url.set_fragment(None);
+        let url = response.url.fragment().map(|_| {
+            let mut url = response.url.clone();
+            url.set_fragment(None);
+            url
+        });
         Self(Rc::new(Inner {
             response,
+            url,
             context,
             text: OnceCell::new(),
             html: OnceCell::new(),
@@ -115,7 +128,18 @@ impl Page {
 
     /// The URL that answered, after redirects, without a fragment.
     pub fn url(&self) -> &Url {
-        &self.0.response.url
+        self.0.url.as_ref().unwrap_or(&self.0.response.url)
+    }
+
+    /// The fragment of the link or redirect that led here, if it had one: a redirect's own, else
+    /// that of the URL which redirected.
+    pub fn fragment(&self) -> Option<&str> {
+        self.0.response.url.fragment()
+    }
+
+    /// The URLs that redirected here, first to last: by status, or by a refresh. Mostly none.
+    pub fn redirects(&self) -> &[Url] {
+        &self.0.context.redirects
     }
 
     /// The HTTP status.
@@ -126,6 +150,58 @@ impl Page {
     /// The response's headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.response.headers
+    }
+
+    /// The links of all `Link` headers, in order.
+    pub fn header_links(&self) -> Vec<WebLink> {
+        let headers = self.headers().get_all(http::header::LINK);
+        let links =
+            |value: &http::HeaderValue| WebLink::parse(&String::from_utf8_lossy(value.as_bytes()));
+        headers.iter().flat_map(links).collect()
+    }
+
+    /// Where the first `Link` header of a relation leads, relative to the page's own URL: many APIs
+    /// name their next page so.
+    ///
+    /// ```
+    /// # use nephila::prelude::*;
+    /// # #[derive(Default)] struct Api;
+    /// # #[spider(start = "http://127.0.0.1:1/")]
+    /// # impl Api {
+    /// async fn list(&self, page: Page) -> Result {
+    ///     if let Some(next) = page.header_link("next") {
+    ///         page.visit(next, Self::list)?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # }
+    /// ```
+    pub fn header_link(&self, rel: &str) -> Option<Url> {
+        let links = self.header_links();
+        let mut links = links.iter().filter(|link| link.has_rel(rel));
+        links.find_map(|link| self.url().join(&link.target).ok())
+    }
+
+    /// Where the page leads by itself, and after how long: by its `Refresh` header, else by its first
+    /// `<meta http-equiv=refresh>`. None if that is the page itself, or no web page.
+    pub fn refresh(&self) -> Option<(Duration, Url)> {
+        let header = self.headers().get(http::header::REFRESH);
+        let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let refresh = header
+            .as_deref()
+            .and_then(|text| self.led_by(text, self.url()));
+        let (delay, url) = refresh.or_else(|| refresh::of_html(self))?;
+        let is_own = url[..Position::AfterQuery] == self.url()[..];
+        (!is_own && matches!(url.scheme(), "http" | "https")).then_some((delay, url))
+    }
+
+    fn led_by(&self, text: &str, base: &Url) -> Option<(Duration, Url)> {
+        let refresh = Refresh::parse(text)?;
+        let url = match refresh.target {
+            "" => self.url().clone(),
+            target => base.join(target).ok()?,
+        };
+        Some((refresh.delay, url))
     }
 
     /// The body as bytes, content encodings undone.
@@ -311,11 +387,12 @@ impl Page {
         self.0.emitted.take()
     }
 
-    /// The URL that relative links are relative to: `<base href>`, else the page's own.
+    /// The URL that relative links are relative to: the first `<base href>` of the document, wherever
+    /// it stands; else, or if that is no URL, or a `data:` or `javascript:` one, the page's own.
     pub fn base(&self) -> &Url {
         self.0.base.get_or_init(|| {
-            let href = dom::base_href(self.html());
-            href.and_then(|href| self.url().join(href).ok())
+            let base = dom::base_href(self.html()).and_then(|href| self.url().join(href).ok());
+            base.filter(|base| !matches!(base.scheme(), "data" | "javascript"))
                 .unwrap_or_else(|| self.url().clone())
         })
     }
@@ -360,12 +437,12 @@ impl Page {
     }
 
     fn is_html(&self) -> bool {
-        self.0.html.get().is_some()
-            || self
-                .0
-                .response
-                .header("content-type")
-                .is_some_and(|kind| kind.contains("html"))
+        self.0.html.get().is_some() || self.says_html()
+    }
+
+    fn says_html(&self) -> bool {
+        let kind = self.0.response.header("content-type");
+        kind.is_some_and(|kind| kind.contains("html"))
     }
 
     fn next_depth(&self) -> u16 {

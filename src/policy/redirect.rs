@@ -5,7 +5,7 @@
 //! (RFC 9110, 15.4): method and body by status, and what may be sent along to another origin.
 
 use http::{HeaderName, Method, StatusCode, header};
-use url::Url;
+use url::{Position, Url};
 
 use crate::request::{Request, Response, origin_of};
 
@@ -35,6 +35,15 @@ const HARMLESS: [HeaderName; 4] = [
     header::CACHE_CONTROL,
 ];
 
+/// Headers that belong to a body, and go where it goes.
+const OF_BODY: [HeaderName; 5] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LOCATION,
+];
+
 /// Whether a status is a redirect that has a target.
 pub fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
@@ -45,51 +54,65 @@ pub fn is_redirect(status: StatusCode) -> bool {
 /// # Errors
 /// Why it is not followed.
 pub fn follow(request: &Request, response: &Response, max: u8) -> Result<Request, NotFollowed> {
-    if request.redirects.len() >= usize::from(max) {
-        return Err(NotFollowed::TooMany(max));
-    }
-    let url = target(request, response)?;
-    let mut next = request.clone();
-    next.redirects.push(request.url.clone());
-    next.not_before = None;
-    let status = response.status.as_u16();
-    let becomes_get = match status {
+    let becomes_get = match response.status.as_u16() {
         303 => request.method != Method::HEAD,
         301 | 302 => request.method == Method::POST,
         _ => false,
     };
+    room(request, max)?;
+    hop(request, target(request, response)?, becomes_get)
+}
+
+/// The request that a page leads to by a refresh (the header, or a `<meta>`): a GET of `url`.
+///
+/// # Errors
+/// Why it is not followed.
+pub fn refresh(request: &Request, url: Url, max: u8) -> Result<Request, NotFollowed> {
+    room(request, max)?;
+    hop(request, with_fragment(request, url)?, true)
+}
+
+fn room(request: &Request, max: u8) -> Result<(), NotFollowed> {
+    if request.redirects.len() >= usize::from(max) {
+        return Err(NotFollowed::TooMany(max));
+    }
+    Ok(())
+}
+
+fn hop(request: &Request, url: Url, becomes_get: bool) -> Result<Request, NotFollowed> {
+    let mut next = request.clone();
+    next.redirects.push(request.url.clone());
+    next.not_before = None;
     if becomes_get {
         next.method = Method::GET;
         next.body = None;
-        for name in [
-            header::CONTENT_TYPE,
-            header::CONTENT_LENGTH,
-            header::CONTENT_ENCODING,
-        ] {
+        for name in OF_BODY {
             next.headers.remove(name);
         }
     }
     if origin_of(&url) != origin_of(&request.url) {
-        if next.body.is_some() {
+        if next.body.is_some() && !request.resend_body {
             return Err(NotFollowed::BodyElsewhere(
                 url.host_str().unwrap_or_default().to_owned(),
             ));
         }
-        let foreign: Vec<_> = next
-            .headers
-            .keys()
-            .filter(|name| !HARMLESS.contains(name))
-            .cloned()
-            .collect();
+        let foreign = |name: &&HeaderName| !HARMLESS.contains(name) && !OF_BODY.contains(name);
+        let foreign: Vec<_> = next.headers.keys().filter(foreign).cloned().collect();
         for name in foreign {
             next.headers.remove(name);
         }
     }
     // What a form or a forced request leads to is wanted whether it was seen or not; and in a loop
     // the chain must go on until it is too long, not end as if all were well.
-    next.dedup = request.dedup && request.method == Method::GET && !next.redirects.contains(&url);
+    let again = next.redirects.iter().any(|earlier| is_same(earlier, &url));
+    next.dedup = request.dedup && request.method == Method::GET && !again;
     next.url = url;
     Ok(next)
+}
+
+/// Whether two URLs are one but for their fragments.
+fn is_same(one: &Url, other: &Url) -> bool {
+    one[..Position::AfterQuery] == other[..Position::AfterQuery]
 }
 
 fn target(request: &Request, response: &Response) -> Result<Url, NotFollowed> {
@@ -98,7 +121,12 @@ fn target(request: &Request, response: &Response) -> Result<Url, NotFollowed> {
     // Servers send raw UTF-8 here; browsers take it, and so does the URL parser.
     let text = String::from_utf8_lossy(location.as_bytes());
     let unusable = || NotFollowed::Location(format!(": `{text}`"));
-    let mut url = request.url.join(text.trim()).map_err(|_| unusable())?;
+    let url = request.url.join(&text).map_err(|_| unusable())?;
+    with_fragment(request, url)
+}
+
+/// A target with the fragment of the request, unless it has its own (RFC 9110, 10.2.2).
+fn with_fragment(request: &Request, mut url: Url) -> Result<Url, NotFollowed> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(NotFollowed::Scheme(url.scheme().to_owned()));
     }
@@ -171,6 +199,14 @@ mod tests {
             "https://b.example/",
             "redirect would send the body on to b.example",
         );
+        let mut again = post();
+        again.resend_body = true;
+        check(
+            &again,
+            307,
+            "https://b.example/",
+            "POST https://b.example/#top [content-type]",
+        );
         check(
             &post(),
             302,
@@ -199,6 +235,70 @@ mod tests {
         check(&get, 301, "/", "more than 3 redirects");
     }
 
+    /// As the Fetch standard has it: 303 makes a GET of all but HEAD, 301 and 302 of POST alone.
+    #[test]
+    fn which_methods_become_get() {
+        let check = |method: Method, expected: [&str; 5]| {
+            let mut request = post();
+            request.method = method.clone();
+            let become_of = |status: u16| {
+                let mut response = Response::new(request.url.clone(), "");
+                response.status = StatusCode::from_u16(status).unwrap();
+                let there = HeaderValue::from_static("/there");
+                response.headers.insert(header::LOCATION, there);
+                follow(&request, &response, 3).unwrap().method.to_string()
+            };
+            assert_eq!(
+                [301, 302, 303, 307, 308].map(become_of),
+                expected,
+                "{method}"
+            );
+        };
+        check(Method::GET, ["GET"; 5]);
+        check(Method::HEAD, ["HEAD"; 5]);
+        check(Method::POST, ["GET", "GET", "GET", "POST", "POST"]);
+        check(Method::PUT, ["PUT", "PUT", "GET", "PUT", "PUT"]);
+        check(
+            Method::DELETE,
+            ["DELETE", "DELETE", "GET", "DELETE", "DELETE"],
+        );
+    }
+
+    #[test]
+    fn fragments_are_kept_unless_there_is_another() {
+        let check = |from: &str, to: &str, expected: &str| {
+            let request = Request::new(from.parse().unwrap(), StepRef::named("x"));
+            let next = refresh(&request, request.url.join(to).unwrap(), 3).unwrap();
+            assert_eq!(next.url.as_str(), expected, "{from} {to}");
+            assert_eq!(next.redirects, [request.url]);
+        };
+        check("http://a.example/a#top", "/b", "http://a.example/b#top");
+        check("http://a.example/a#top", "/b#x", "http://a.example/b#x");
+        check("http://a.example/a#top", "/b#", "http://a.example/b#");
+        check(
+            "http://a.example/a",
+            "http://b.example/b",
+            "http://b.example/b",
+        );
+    }
+
+    #[test]
+    fn a_refresh_is_a_redirect_to_get() {
+        let url = |text: &str| text.parse::<Url>().unwrap();
+        let next = refresh(&post(), url("https://b.example/"), 3).unwrap();
+        assert_eq!((next.method, next.body), (Method::GET, None));
+        assert!(next.headers.is_empty());
+        let refused = |to| refresh(&post(), url(to), 3).unwrap_err();
+        assert_eq!(
+            refused("javascript:x"),
+            NotFollowed::Scheme("javascript".into())
+        );
+        let mut far = post();
+        far.redirects = vec![far.url.clone(); 3];
+        let refused = refresh(&far, url("https://a.example/"), 3);
+        assert_eq!(refused, Err(NotFollowed::TooMany(3)));
+    }
+
     #[test]
     fn a_form_s_target_is_always_fetched() {
         let follow_dedup = |request: &Request, location| {
@@ -212,6 +312,7 @@ mod tests {
         let get = Request::new("http://a.example/a".parse().unwrap(), StepRef::named("x"));
         assert!(follow_dedup(&get, "/b"));
         assert!(!follow_dedup(&get, "/a"));
+        assert!(!follow_dedup(&get, "/a#other"));
         assert!(!follow_dedup(&post(), "/b"));
     }
 }

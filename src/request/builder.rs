@@ -82,6 +82,12 @@ impl<'a> RequestBuilder<'a> {
         self.change(|request| request.dedup = dedup)
     }
 
+    /// `true`: a redirect that keeps the method (307, 308) sends the body on even to another origin
+    /// (scheme, host or port). Otherwise such a redirect fails.
+    pub fn resend_body(self, resend: bool) -> Self {
+        self.change(|request| request.resend_body = resend)
+    }
+
     /// Total time for this request, instead of the crawl's.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.change(|request| request.timeout = Some(timeout))

@@ -53,6 +53,7 @@ impl KnownLinks {
         let mut hasher = match href.as_bytes() {
             [] | [b'?' | b'#', ..] => return 0,
             [b'/', ..] => base.origin,
+            _ if is_odd(href) => return 0,
             _ => base.folder,
         };
         // The fragment is no part of a request's identity.
@@ -75,6 +76,18 @@ impl KnownLinks {
 
     fn slot(&self, link: u64) -> &AtomicU64 {
         &self.slots[link as usize % SLOTS]
+    }
+}
+
+/// Whether a link may lean on its page in another way than it seems: `http:?page=2` is relative where
+/// the page's scheme is the same.
+fn is_odd(href: &str) -> bool {
+    let end = href.find([':', '/', '?', '#', '\\', '\t', '\r', '\n']);
+    let rest = end.map_or("", |end| &href[end..]);
+    match rest.as_bytes() {
+        [b':', b'/', b'/', ..] => false,
+        [b':' | b'\\' | b'\t' | b'\r' | b'\n', ..] => true,
+        _ => false,
     }
 }
 
@@ -115,7 +128,15 @@ mod tests {
             link("http://e.x/", "book", "/c"),
             link("http://e.x/", "list", "/c")
         );
-        for href in ["", "?page=2", "#top"] {
+        for href in [
+            "",
+            "?page=2",
+            "#top",
+            "http:?page=2",
+            "mailto:a",
+            "\\x",
+            "a\tb",
+        ] {
             assert_eq!(link("http://e.x/a", "book", href), 0, "{href}");
         }
     }

@@ -12,16 +12,20 @@ mod cookie;
 mod fingerprint;
 mod prescan;
 mod known;
+mod refresh;
 mod response;
 mod step;
+mod web_link;
 
 pub use builder::RequestBuilder;
 pub use canonical::{Uncrawlable, canonical, origin_of};
 pub use cookie::StoredCookie;
 pub use fingerprint::{Fingerprint, HostKey, Identity};
 pub use known::{KnownLinks, LinkBase};
+pub use refresh::Refresh;
 pub use response::Response;
 pub use step::{Step, StepRef};
+pub use web_link::{LinkParam, WebLink};
 
 use std::time::Duration;
 
@@ -62,6 +66,8 @@ pub struct Request {
     pub not_before: Option<Timestamp>,
     /// The URLs that redirected here, first to last.
     pub redirects: Vec<Url>,
+    /// Whether a redirect that keeps the method (307, 308) may send the body on to another origin.
+    pub resend_body: bool,
     /// The link it was, for [`KnownLinks`]; 0 if none.
     pub(crate) link: u64,
 }
@@ -81,6 +87,7 @@ impl Request {
             timeout: None,
             not_before: None,
             redirects: Vec::new(),
+            resend_body: false,
             link: 0,
         }
     }

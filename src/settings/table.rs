@@ -58,6 +58,8 @@ pub const SETTINGS: &[Setting] = &[
         "a size of at least 1 KB and at most 400 KB",
     ),
     setting("max_redirects", "a whole number, 0 to 255"),
+    setting("follow_refresh", SWITCH),
+    setting("max_refresh_delay", DURATION),
     setting("max_parse_time", DURATION),
     setting("max_nodes", "a whole number, at least 100"),
     setting("max_element_depth", "a whole number, 16 to 10000"),

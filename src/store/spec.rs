@@ -32,6 +32,9 @@ struct Spec {
     timeout: Option<Duration>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     redirects: Vec<Url>,
+    /// The body may go to other origins.
+    #[serde(skip_serializing_if = "is_default")]
+    resend: bool,
     /// Not deduplicated.
     #[serde(skip_serializing_if = "is_default")]
     again: bool,
@@ -57,6 +60,7 @@ pub(super) fn write(request: &Request, origin: &str, path: &str) -> Option<Strin
         bytes: None,
         timeout: request.timeout,
         redirects: request.redirects.clone(),
+        resend: request.resend_body,
         again: !request.dedup,
     };
     let spec = with_body(spec, request.body.as_deref());
@@ -108,6 +112,7 @@ pub(super) fn read(url: &str, step: StepRef, spec: Option<&str>) -> Result<Reque
     };
     request.timeout = spec.timeout;
     request.redirects = spec.redirects;
+    request.resend_body = spec.resend;
     request.dedup = !spec.again;
     Ok(request)
 }
@@ -189,10 +194,11 @@ mod tests {
             |request| {
                 request.timeout = Some(Duration::from_millis(1500));
                 request.redirects = vec!["http://e.x/from".parse().unwrap()];
+                request.resend_body = true;
                 request.dedup = false;
             },
             Some(
-                r#"{"timeout":{"secs":1,"nanos":500000000},"redirects":["http://e.x/from"],"again":true}"#,
+                r#"{"timeout":{"secs":1,"nanos":500000000},"redirects":["http://e.x/from"],"resend":true,"again":true}"#,
             ),
         );
     }

@@ -13,7 +13,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nephila::policy::retry::{LONGEST, parse_retry_after};
 use nephila::policy::robots::{Robots, path_to_match, to_text};
-use serde_json::Value;
+use nephila::request::{LinkParam, Refresh, WebLink};
+use serde_json::{Map, Value};
 use url::Url;
 
 /// The cases of a file, or `None`, said aloud, where the folder is absent.
@@ -140,5 +141,67 @@ fn retry_after() {
             seconds => wait.map(|wait| wait.as_secs()) == seconds.as_u64() && wait.is_some(),
         };
         (!passes).then(|| format!("{case} gave {wait:?}"))
+    });
+}
+
+#[test]
+fn meta_refresh() {
+    let file = "meta_refresh.json";
+    let Some(cases) = cases(file) else { return };
+    let base = Url::parse("http://e.x/a/b?c").expect("a URL");
+    check_all(file, &cases, |case| {
+        let refresh = Refresh::parse(text(case, "content"));
+        let join = |target: &str| base.join(target).ok();
+        let passes = match (&case["expected"], refresh) {
+            (Value::Null, refresh) => refresh.is_none(),
+            (_, None) => false,
+            (expected, Some(refresh)) => {
+                Some(refresh.delay.as_secs()) == expected["seconds"].as_u64()
+                    && join(refresh.target) == join(text(expected, "url"))
+            }
+        };
+        (!passes).then(|| format!("{case} gave {refresh:?}"))
+    });
+}
+
+/// A link as the cases write it, once for each of its relations.
+fn references(link: &WebLink) -> Vec<Value> {
+    let value = |param: &LinkParam| match &param.language {
+        None => Value::from(param.value.clone()),
+        Some(language) => serde_json::json!({
+            "language": language, "encoding": param.charset, "value": param.value,
+        }),
+    };
+    let mut fields = Map::new();
+    fields.insert("uri".to_owned(), link.target.clone().into());
+    for param in &link.params {
+        let value = value(param);
+        match fields.get_mut(&param.name) {
+            None => drop(fields.insert(param.name.clone(), value)),
+            Some(Value::Array(values)) => values.push(value),
+            Some(one) => *one = Value::Array(vec![one.take(), value]),
+        }
+    }
+    let rels: Vec<String> = match fields.get("rel") {
+        Some(Value::String(rel)) => rel.split(' ').map(str::to_owned).collect(),
+        _ => return vec![fields.into()],
+    };
+    let with = |rel: String| {
+        let mut fields = fields.clone();
+        fields.insert("rel".to_owned(), rel.into());
+        Value::from(fields)
+    };
+    rels.into_iter().map(with).collect()
+}
+
+#[test]
+fn link_header() {
+    let file = "link_header.json";
+    let Some(cases) = cases(file) else { return };
+    check_all(file, &cases, |case| {
+        let links = WebLink::parse(text(case, "input"));
+        let found: Vec<_> = links.iter().flat_map(references).collect();
+        let expected = case["refs"].as_array().cloned().unwrap_or_default();
+        (found != expected).then(|| format!("{case} gave {found:?}"))
     });
 }

@@ -32,3 +32,5 @@ mod licences;
 mod middleware;
 #[cfg(test)]
 mod tutorial;
+#[cfg(test)]
+mod urls;
