@@ -14,6 +14,7 @@ mod host;
 mod human;
 mod layers;
 mod table;
+mod url_pattern;
 
 pub use block_sign::BlockSign;
 pub use error::{Origin, Place, SettingsError};
@@ -22,6 +23,7 @@ pub use host::{HOST_SETTINGS, HostSettings, Hosts};
 pub use human::{parse_bytes, parse_duration, parse_rate};
 pub use layers::{Layer, Origins};
 pub use table::{SETTINGS, Setting, closest, setting_named};
+pub use url_pattern::url_pattern;
 
 /// What a crawl may do, and how fast.
 ///
@@ -41,6 +43,14 @@ pub struct Settings {
     /// Hosts that may be crawled besides the seeds' own: `"shop.example"`, `"*.shop.example"`, or
     /// `"*"` for any.
     pub hosts: Vec<String>,
+    /// Patterns of URLs of which a link must match one; see [`url_pattern`]. None: all may be crawled.
+    pub include: Vec<String>,
+    /// Patterns of URLs that are not crawled.
+    pub exclude: Vec<String>,
+    /// Parameters that are taken out of URLs: names, `utm_*`, `@tracking`, `@session`.
+    pub drop_params: Vec<String>,
+    /// Whether the parameters of URLs are sorted by name.
+    pub sort_query: bool,
     /// Requests in flight, all hosts together. 1 to 10,000.
     pub concurrency: usize,
     /// Requests in flight per host. 1 to 1,000.
@@ -89,6 +99,19 @@ pub struct Settings {
     pub max_url_bytes: usize,
     /// The most links taken from one page.
     pub max_links: usize,
+    /// The most requests that a host gets in this run, retries not counted. 0: no limit.
+    pub max_pages_per_host: u64,
+    /// The most segments of a path. 0: no limit.
+    pub max_path_depth: u16,
+    /// How often a part of a path, like `/a/b`, may come in a row. 0: no limit.
+    pub max_path_repeats: u16,
+    /// The most URLs of one pattern whose date is far away: calendars. 0: no limit.
+    pub max_far_dates: u32,
+    /// The most URLs of one path that mix the same few values of three parameters or more. 0: no
+    /// limit.
+    pub max_query_mixes: u32,
+    /// The most pages of one pattern in a row that are all the same. 0: no limit.
+    pub max_same_pages: u32,
     /// The largest body, in bytes after decoding; a longer one fails the page.
     #[serde(with = "human::bytes")]
     pub max_body: usize,
@@ -152,6 +175,10 @@ impl Default for Settings {
             user_agent: concat!("nephila/", env!("CARGO_PKG_VERSION")).to_owned(),
             robots: RobotsMode::Obey,
             hosts: Vec::new(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            drop_params: Vec::new(),
+            sort_query: false,
             concurrency: 32,
             concurrency_per_host: 8,
             delay: None,
@@ -171,6 +198,12 @@ impl Default for Settings {
             allow_empty: false,
             max_url_bytes: 8 * 1024,
             max_links: 50_000,
+            max_pages_per_host: 1_000_000,
+            max_path_depth: 20,
+            max_path_repeats: 2,
+            max_far_dates: 1_000,
+            max_query_mixes: 20_000,
+            max_same_pages: 200,
             max_body: 16 * 1024 * 1024,
             max_bytes_in_flight: 32 * 1024 * 1024,
             max_header_bytes: 256 * 1024,

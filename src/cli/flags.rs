@@ -35,6 +35,12 @@ pub(super) struct SettingFlags {
     /// Stop after this time: 30s, 10m, 6h; the same command goes on
     #[arg(long, value_name = "DURATION", help_heading = "Scope")]
     time: Option<String>,
+    /// Follow only links that match, like "/book/*" or "re:page=\\d+"; may stand often
+    #[arg(long, value_name = "PATTERN", help_heading = "Scope")]
+    include: Vec<String>,
+    /// Follow no links that match; may stand often
+    #[arg(long, value_name = "PATTERN", help_heading = "Scope")]
+    exclude: Vec<String>,
     /// Failed pages that are all right: a number, or a share like 1%
     #[arg(long, value_name = "N|%", help_heading = "Verdict")]
     max_errors: Option<String>,
@@ -62,6 +68,13 @@ impl SettingFlags {
         for (name, flag, value) in flags {
             if let Some(value) = value {
                 texts.push((name, value.clone(), format!("{flag} {value}")));
+            }
+        }
+        for (name, patterns) in [("include", &self.include), ("exclude", &self.exclude)] {
+            if !patterns.is_empty() {
+                let list = toml::Value::from(patterns.clone()).to_string();
+                let flag = format!("--{name} {}", patterns.join(&format!(" --{name} ")));
+                texts.push((name, list, flag));
             }
         }
         if let (Some(delay), Some(rate)) = (delay, &self.rate) {
@@ -125,6 +138,7 @@ mod tests {
             concurrency: Some("4".to_owned()),
             rate: Some("5/s".to_owned()),
             allow_empty: true,
+            include: vec!["/a,b/*".to_owned(), "re:\\d".to_owned()],
             ..SettingFlags::default()
         };
         let (settings, origins) = Settings::from_layers([&flags.layer().unwrap()]).unwrap();
@@ -132,6 +146,7 @@ mod tests {
         assert_eq!(settings.concurrency, 4);
         assert_eq!(settings.delay.map(|delay| delay.as_millis()), Some(200));
         assert!(settings.allow_empty);
+        assert_eq!(settings.include, ["/a,b/*", "re:\\d"]);
         let from = |name| origins.of(name).origin;
         assert_eq!(from("concurrency"), Origin::Flag("-j 4".to_owned()));
         assert_eq!(from("delay"), Origin::Flag("--rate 5/s".to_owned()));

@@ -27,6 +27,7 @@ use super::rules::Rules;
 use super::shared::Shared;
 use crate::clock;
 use crate::frontier::{Frontier, Next};
+use crate::policy::traps::HostPages;
 use crate::request::HostKey;
 use crate::spider::step_named;
 use crate::store::{Host, Rest, RobotsFile, Store, StoreError, Taken, Ticket, TicketKey};
@@ -87,6 +88,7 @@ pub(super) struct Dispatcher {
     tasks: JoinSet<()>,
     /// What is known of each leased host's robots.txt.
     rules: HashMap<HostKey, Rules>,
+    host_pages: HostPages,
     /// Hosts that may have only so many requests a day.
     quotas: HashMap<HostKey, Quota>,
     /// Hosts whose robots.txt is to be fetched, and when.
@@ -123,6 +125,7 @@ impl Dispatcher {
             jobs,
             tasks: JoinSet::new(),
             rules: HashMap::new(),
+            host_pages: HostPages::new(shared.settings.max_pages_per_host),
             quotas: HashMap::new(),
             errands: BTreeSet::new(),
             fetching: 0,
@@ -256,6 +259,7 @@ impl Dispatcher {
                 Next::Fetch(ticket) => {
                     self.fetching += 1;
                     self.count(ticket.key.host);
+                    self.count_page(&ticket);
                     let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
                     self.tasks
                         .spawn(life::live(shared, ticket, sender, self.jobs.clone()));

@@ -16,8 +16,11 @@ use super::executor::{Executors, run_seeds};
 use super::report::Report;
 use super::shared::{Refusal, Shared};
 use super::{Crawl, CrawlError, StopHandle};
+use crate::clock;
 use crate::fetch::{BlockPages, DynFetch, HttpFetch, Middlewares};
+use crate::policy::params::ParamRules;
 use crate::policy::scope::Scope;
+use crate::policy::traps::Traps;
 use crate::request::{Identity, KnownLinks, Request};
 use crate::settings::Settings;
 use crate::spider::Seeds;
@@ -68,9 +71,12 @@ impl Crawl {
             jar.load(began.cookies.clone());
         }
         let (commits, entries) = mpsc::channel(4 * settings.commit_pages.max(1));
+        let year = clock::now().to_zoned(jiff::tz::TimeZone::UTC).year();
         let shared = Arc::new(Shared {
             spider: self.spider,
-            scope: RwLock::new(Scope::new(&settings.hosts)),
+            scope: RwLock::new(Scope::new(&settings)),
+            params: ParamRules::new(&settings.drop_params, settings.sort_query),
+            traps: Traps::new(&settings, year, began.key),
             settings,
             fetch,
             http,

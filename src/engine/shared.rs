@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::mpsc;
-use url::Url;
+use url::{Position, Url};
 
 use super::bus::Bus;
 use super::committer::Entry;
 use crate::fetch::{DynFetch, HttpFetch};
-use crate::policy::scope::Scope;
+use crate::policy::params::ParamRules;
+use crate::policy::scope::{Outside, Scope, host_and_port};
+use crate::policy::traps::{self, Traps};
 use crate::request::{Fingerprint, Identity, KnownLinks, Request, Uncrawlable, canonical};
 use crate::settings::Settings;
 use crate::spider::{Spider, step_named};
@@ -26,6 +28,8 @@ pub(super) struct Shared {
     pub(super) identity: Identity,
     pub(super) known: Arc<KnownLinks>,
     pub(super) scope: RwLock<Scope>,
+    pub(super) params: ParamRules,
+    pub(super) traps: Traps,
     pub(super) bus: Bus,
     pub(super) commits: mpsc::Sender<Entry>,
     /// Requests between the frontier and their commit.
@@ -51,15 +55,44 @@ impl Shared {
             Some(Refusal("depth", String::new()))
         } else if url.as_str().len() > self.settings.max_url_bytes {
             Some(Refusal("length", String::new()))
-        } else if !self.in_scope(url) {
-            Some(Refusal("scope", crate::policy::scope::host_and_port(url)))
         } else {
-            None
+            self.outside(url).or_else(|| self.trap(url))
         }
+    }
+
+    fn outside(&self, url: &Url) -> Option<Refusal> {
+        let scope = self.scope.read().unwrap_or_else(PoisonError::into_inner);
+        let outside = scope.refuse(url)?;
+        let subject = match outside {
+            Outside::Host => host_and_port(url),
+            Outside::Exclude(pattern) => pattern.to_owned(),
+            _ => String::new(),
+        };
+        Some(Refusal(outside.reason(), subject))
+    }
+
+    fn trap(&self, url: &Url) -> Option<Refusal> {
+        let trap = traps::refuse_path(url, &self.settings).or_else(|| self.traps.refuse(url))?;
+        Some(Refusal(trap.reason, trap.subject))
+    }
+
+    /// A request without the parameters that the user wants dropped. Where a redirect would come
+    /// back to itself without them, they stay: the server wants them.
+    pub(super) fn normalised(&self, mut request: Request) -> Request {
+        if let Some(changed) = self.params.apply(&request.url)
+            && !request
+                .redirects
+                .iter()
+                .any(|earlier| is_same(earlier, &changed.url))
+        {
+            request.url = changed.url;
+        }
+        request
     }
 
     /// A request as the store takes it, or why it is none of this crawl's.
     pub(super) fn admit(&self, request: Request, nonce: u64) -> Result<NewRequest, Refusal> {
+        let request = self.normalised(request);
         match self.refuse(&request) {
             Some(refusal) => Err(refusal),
             None => self.identify(request, false, nonce),
@@ -68,7 +101,7 @@ impl Shared {
 
     /// A request whose host is in scope from now on: a seed, or what a seed redirects to.
     pub(super) fn admit_seed(&self, request: Request, nonce: u64) -> Result<NewRequest, Refusal> {
-        let new = self.identify(request, true, nonce)?;
+        let new = self.identify(self.normalised(request), true, nonce)?;
         self.widen(&new.request.url);
         Ok(new)
     }
@@ -86,13 +119,6 @@ impl Shared {
             http.log_in(url);
             http.allow_host(url.host_str().unwrap_or_default());
         }
-    }
-
-    pub(super) fn in_scope(&self, url: &Url) -> bool {
-        self.scope
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(url)
     }
 
     /// The identity of a request. A step that was renamed goes by its oldest name, so that what was
@@ -133,4 +159,9 @@ impl Shared {
             request,
         })
     }
+}
+
+/// Whether two URLs are one but for their fragments.
+fn is_same(one: &Url, other: &Url) -> bool {
+    one[..Position::AfterQuery] == other[..Position::AfterQuery]
 }

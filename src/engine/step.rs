@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use http::Method;
 use url::Url;
 
 use super::committer::Finished;
@@ -196,7 +197,12 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
     }
     let max_links = shared.settings.max_links;
     let mut known = HashSet::with_capacity(requests.len().min(max_links));
+    let request = &ticket.request;
+    if request.method == Method::GET && request.body.is_none() && page.status().is_success() {
+        shared.traps.read(&request.url, page.body());
+    }
     for (number, request) in requests.into_iter().enumerate() {
+        let request = shared.normalised(request);
         let refusal = match number {
             number if number >= max_links => Some(Refusal("links", String::new())),
             _ => shared.refuse(&request),
@@ -244,6 +250,11 @@ fn count(records: &[Record], finished: &mut Finished) {
     }
 }
 
+/// Subjects of a page's refused links that are told apart; looking for one among them is linear.
+const SUBJECTS: usize = 200;
+/// What the rest is called, as in the store.
+const OTHERS: &str = "(others)";
+
 /// Refused links of a page, folded by reason and subject.
 #[derive(Default)]
 struct Refusals(Vec<Refused>);
@@ -255,9 +266,19 @@ impl Refusals {
         count: u64,
         sample: impl FnOnce() -> String,
     ) {
-        let known = |refused: &&mut Refused| refused.reason == reason && refused.subject == subject;
-        match self.0.iter_mut().find(known) {
-            Some(refused) => refused.count += count,
+        let find = |all: &[Refused], subject: &str| {
+            all.iter()
+                .position(|refused| refused.reason == reason && refused.subject == subject)
+        };
+        let known = find(&self.0, &subject);
+        let is_one_more = known.is_none() && self.0.len() >= SUBJECTS;
+        let subject = if is_one_more {
+            OTHERS.to_owned()
+        } else {
+            subject
+        };
+        match known.or_else(|| find(&self.0, &subject)) {
+            Some(at) => self.0[at].count += count,
             None => self.0.push(Refused {
                 reason,
                 subject,

@@ -14,7 +14,9 @@
 //! assert_eq!(verdict.rule.map(|rule| rule.line), Some(2));
 //! ```
 
+pub mod params;
 pub mod scope;
+pub mod traps;
 pub mod robots;
 pub mod redirect;
 pub mod retry;

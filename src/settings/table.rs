@@ -1,6 +1,6 @@
 //! The settings by name: what each expects, for messages and `nephila config`.
 
-use super::{BlockSign, Settings};
+use super::{BlockSign, Settings, url_pattern};
 
 /// A setting as it is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub(super) const fn setting(name: &'static str, expects: &'static str) -> Settin
 
 pub(super) const DURATION: &str = "a duration like 500ms, 2s, 10m or 6h";
 const SWITCH: &str = "true or false";
+const URLS: &str =
+    "a list of patterns: [\"/book/*\", \"https://a.example/**\", \"re:page=\\\\d+\"]";
+const LIMIT: &str = "a whole number; 0 is no limit";
 
 /// All of them, in the order of [`Settings`](super::Settings).
 pub const SETTINGS: &[Setting] = &[
@@ -29,6 +32,13 @@ pub const SETTINGS: &[Setting] = &[
         "hosts",
         "a list of hosts: [\"shop.example\", \"*.shop.example\"]",
     ),
+    setting("include", URLS),
+    setting("exclude", URLS),
+    setting(
+        "drop_params",
+        "a list of names: [\"utm_*\", \"ref\"], or [\"@tracking\", \"@session\"]",
+    ),
+    setting("sort_query", SWITCH),
     setting("concurrency", "a whole number, 1 to 10000"),
     setting("concurrency_per_host", "a whole number, 1 to 1000"),
     setting("delay", DURATION),
@@ -51,6 +61,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("allow_empty", SWITCH),
     setting("max_url_bytes", "a whole number, 64 to 1000000"),
     setting("max_links", "a whole number, at least 1"),
+    setting("max_pages_per_host", LIMIT),
+    setting("max_path_depth", LIMIT),
+    setting("max_path_repeats", LIMIT),
+    setting("max_far_dates", LIMIT),
+    setting("max_query_mixes", LIMIT),
+    setting("max_same_pages", LIMIT),
     setting("max_body", "a size of at least 1 KB, like \"16 MiB\""),
     setting("max_bytes_in_flight", "a size, like \"16 MiB\""),
     setting(
@@ -106,6 +122,9 @@ impl Settings {
     pub fn out_of_range(&self) -> Option<&'static str> {
         let ranges = [
             ("user_agent", is_header(&self.user_agent)),
+            ("include", are_patterns(&self.include)),
+            ("exclude", are_patterns(&self.exclude)),
+            ("drop_params", are_names(&self.drop_params)),
             ("concurrency", (1..=10_000).contains(&self.concurrency)),
             (
                 "concurrency_per_host",
@@ -153,6 +172,18 @@ impl Settings {
         ];
         ranges.iter().find(|(_, fits)| !fits).map(|(name, _)| *name)
     }
+}
+
+fn are_patterns(texts: &[String]) -> bool {
+    texts.iter().all(|text| url_pattern(text).is_ok())
+}
+
+/// Names of parameters, or of the lists that there are.
+fn are_names(names: &[String]) -> bool {
+    names.iter().all(|name| match name.strip_prefix('@') {
+        Some(list) => matches!(list, "tracking" | "session"),
+        None => !name.is_empty() && !name.contains(['&', '=', ' ']),
+    })
 }
 
 /// What may stand in the User-Agent header.

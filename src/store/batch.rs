@@ -103,9 +103,10 @@ pub struct PageCommit {
 /// Links of a page that were refused for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Refused {
-    /// A short word: `scope`, `depth`, `scheme`, `length`, `links`.
+    /// A short word: `scope`, `include`, `exclude`, `depth`, `scheme`, `length`, `links`, `invalid`, or a
+    /// trap's.
     pub reason: &'static str,
-    /// What it hit: a host for `scope`, else empty.
+    /// What it hit: a host for `scope`, a pattern for `exclude` and traps, else empty.
     pub subject: String,
     /// How many.
     pub count: u64,

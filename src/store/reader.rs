@@ -198,9 +198,9 @@ pub struct ErrorGroup {
 /// Links that never became requests.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RefusedRow {
-    /// `scope`, `depth`, `scheme`, `length`, `links`.
+    /// `scope`, `include`, `exclude`, `depth`, `scheme`, `length`, `links`, `invalid`, or a trap's.
     pub reason: String,
-    /// What it hit: a host for `scope`, else empty; `(others)` after 1000 different ones.
+    /// What it hit: a host for `scope`, a pattern for `exclude` and traps, else empty; `(others)` after 1000 different ones.
     pub subject: String,
     /// How many.
     pub count: u64,

@@ -30,7 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("site", &[]),
-    ("ui", &["engine", "store", "clock"]),
+    ("ui", &["engine", "store", "clock", "policy"]),
 ];
 
 /// Crates that only one part of the library names.

@@ -1,13 +1,17 @@
 //! Which URLs a crawl asks for: redirects, refreshes, links of headers, bases, scope and traps.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nephila::Crawl;
 use nephila::engine::Report;
 use nephila::prelude::*;
 
+mod command_line;
 mod links;
 mod redirects;
+mod scope;
+mod traps;
 mod web;
 
 use web::{Answer, Hit, Web};
@@ -49,6 +53,9 @@ impl Walk {
 
     async fn read(&self, page: Page) -> Result<Seen> {
         page.follow("a", Self::read)?;
+        if let Some(next) = page.header_link("next") {
+            page.visit(next, Self::read)?;
+        }
         Ok(Seen::of(&page))
     }
 }
@@ -69,4 +76,12 @@ fn groups(report: &Report) -> Vec<String> {
         format!("{state} {reason} {} x{}", group.message, group.count)
     };
     report.statistics.errors.iter().map(group).collect()
+}
+
+/// Links that were refused, by reason and subject.
+fn refused(report: &Report) -> BTreeMap<&str, u64> {
+    let refused = report.statistics.refused.iter();
+    refused
+        .map(|(name, refused)| (name.as_str(), refused.count))
+        .collect()
 }

@@ -19,7 +19,7 @@ use crate::policy::retry::Backoff;
 use crate::policy::scope::is_loopback;
 use crate::request::HostKey;
 use crate::settings::RobotsMode;
-use crate::store::{Host, PageState, RobotsFile};
+use crate::store::{Host, PageState, RobotsFile, Ticket};
 
 /// Failures of a host in a row after which it is given up.
 const MAX_HOST_ERRORS: u32 = 20;
@@ -126,6 +126,24 @@ impl Dispatcher {
             quota.turn_to(today(), host);
             host.sent += 1;
             self.reserve(key);
+        }
+    }
+
+    /// Counts a page for its host, which may have been the last one that it has.
+    pub(super) fn count_page(&mut self, ticket: &Ticket) {
+        let key = ticket.key.host;
+        if ticket.tries == 0 && self.host_pages.sent(key) {
+            self.condemn(key, self.spent());
+        }
+    }
+
+    /// Why a host gets no more requests in this run.
+    fn spent(&self) -> Sentence {
+        let max = self.shared.settings.max_pages_per_host;
+        Sentence {
+            reason: "host_pages",
+            message: format!("the host had its {max} requests of this run (max_pages_per_host)"),
+            state: PageState::Skipped,
         }
     }
 
@@ -260,6 +278,12 @@ impl Dispatcher {
 
     /// From now on a host's requests go by `rules`.
     fn obey(&mut self, key: HostKey, rules: Rules) {
+        let is_spent = self.host_pages.is_spent(key) && !matches!(rules, Rules::Condemned(_));
+        let rules = if is_spent {
+            Rules::Condemned(Arc::new(self.spent()))
+        } else {
+            rules
+        };
         if let Some(delay) = rules.crawl_delay() {
             let settings = &self.shared.settings;
             self.frontier

@@ -4,6 +4,7 @@ use super::super::{clean, count, plural, shorten};
 use super::errors::{is_missing, missed_by};
 use super::{Lines, SHOWN};
 use crate::engine::{Problem, Report, Statistics};
+use crate::policy::traps;
 use crate::store::PageState;
 
 /// Links to pages that do not exist.
@@ -78,7 +79,12 @@ fn other_refused(to: &mut Lines<'_>, name: &str, number: u64, sample: &str) {
         "invalid" => "no URLs",
         // Links like mailto: are no web pages, and nobody expects them to be crawled.
         "scheme" => return,
-        _ => name,
+        "include" => "outside of what include names",
+        "exclude" => &format!("excluded by {}", subject_of(name)),
+        reason => match traps::setting_of(reason) {
+            Some(setting) => return trap(to, setting, subject_of(name), number, sample),
+            None => name,
+        },
     };
     to.note(&format!(
         "{} {} {}, for example {}",
@@ -86,6 +92,29 @@ fn other_refused(to: &mut Lines<'_>, name: &str, number: u64, sample: &str) {
         if number == 1 { "was" } else { "were" },
         clean(why),
         shorten(sample, 200)
+    ));
+}
+
+/// The part of a name after the reason.
+fn subject_of(name: &str) -> &str {
+    name.split_once(' ').map_or("", |(_, subject)| subject)
+}
+
+/// Links that would have led into a site without an end.
+fn trap(to: &mut Lines<'_>, setting: &str, subject: &str, number: u64, sample: &str) {
+    let of = match subject {
+        "" => String::new(),
+        subject => format!(" of {}", shorten(subject, 100)),
+    };
+    to.warning(&format!(
+        "a trap? {}{of} beyond {setting}, for example {}",
+        plural(number, "link"),
+        shorten(sample, 200)
+    ));
+    to.more(&format!(
+        "explain:  nephila explain{} {}",
+        to.db_flag,
+        shorten(sample, 2_000)
     ));
 }
 
