@@ -143,9 +143,15 @@ pub struct Settings {
     /// Time to connect, TLS included.
     #[serde(with = "human::duration")]
     pub connect_timeout: Duration,
-    /// Time without a byte.
+    /// Time from a request, connecting included, to the end of the answer's head.
+    #[serde(with = "human::duration")]
+    pub first_byte_timeout: Duration,
+    /// Time without a byte of the body.
     #[serde(with = "human::duration")]
     pub idle_timeout: Duration,
+    /// Bytes a second with which a body must come at the least, on the average over `idle_timeout`;
+    /// 0 for no limit.
+    pub min_rate: usize,
     /// Time for a request from first to last byte.
     #[serde(with = "human::duration")]
     pub timeout: Duration,
@@ -215,7 +221,9 @@ impl Default for Settings {
             max_element_depth: 512,
             max_attributes: 1_000,
             connect_timeout: Duration::from_secs(10),
+            first_byte_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(20),
+            min_rate: 100,
             timeout: Duration::from_mins(1),
             step_timeout: Duration::from_mins(1),
             stop_timeout: Duration::from_secs(10),

@@ -1,7 +1,6 @@
 //! Fetching over HTTP/1.1 and HTTP/2, with reqwest.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use super::client::{self, Clients};
 use super::decode::{Decoder, too_large};
 use super::failure::{bytes_as_text, explain, time_as_text};
 use super::guard::{Guard, Refused};
+use super::wait::Wait;
 use super::{FailureKind, Fetch, FetchError, Jar};
 use crate::request::{Request, Response, origin_of};
 use crate::settings::Settings;
@@ -52,7 +52,7 @@ pub struct HttpFetch {
     max_header_bytes: usize,
     budget: Budget,
     connect_timeout: Duration,
-    idle_timeout: Duration,
+    wait: Wait,
     timeout: Duration,
 }
 
@@ -123,7 +123,11 @@ impl HttpFetch {
             max_header_bytes: settings.max_header_bytes,
             budget: Budget::new(settings.max_bytes_in_flight),
             connect_timeout: settings.connect_timeout,
-            idle_timeout: settings.idle_timeout,
+            wait: Wait {
+                first_byte: settings.first_byte_timeout,
+                idle: settings.idle_timeout,
+                min_rate: settings.min_rate,
+            },
             timeout: settings.timeout,
         })
     }
@@ -159,7 +163,8 @@ impl HttpFetch {
         self.guard.check(&request.url).map_err(blocked)?;
         let (client, outgoing) = self.outgoing(request)?;
         let started = Instant::now();
-        let mut answer = self.unless_idle(client.execute(outgoing)).await?;
+        let answer = self.wait.head(client.execute(outgoing)).await?;
+        let mut answer = answer.map_err(|error| explain(error, self.connect_timeout))?;
         let status = answer.status();
         let headers = std::mem::take(answer.headers_mut());
         if bytes_of(&headers) > self.max_header_bytes {
@@ -247,7 +252,9 @@ impl HttpFetch {
             decoder.reserve(declared);
         }
         let mut wire_bytes = 0;
-        while let Some(chunk) = self.unless_idle(answer.chunk()).await? {
+        let mut wait = self.wait.body();
+        let explained = |error| explain(error, self.connect_timeout);
+        while let Some(chunk) = wait.piece(answer.chunk()).await?.map_err(explained)? {
             wire_bytes += chunk.len() as u64;
             if wire_bytes > limit {
                 return Err(too_large(self.max_body));
@@ -255,17 +262,6 @@ impl HttpFetch {
             decoder.push(&chunk).await?;
         }
         Ok((decoder.finish()?, wire_bytes))
-    }
-
-    async fn unless_idle<T>(
-        &self,
-        step: impl Future<Output = Result<T, reqwest::Error>>,
-    ) -> Result<T, FetchError> {
-        let Ok(outcome) = timeout(self.idle_timeout, step).await else {
-            let message = format!("no byte for {}", time_as_text(self.idle_timeout));
-            return Err(FetchError::new(FailureKind::Timeout, message));
-        };
-        outcome.map_err(|error| explain(error, self.connect_timeout))
     }
 }
 

@@ -8,6 +8,7 @@
 mod http;
 mod client;
 mod budget;
+mod wait;
 mod guard;
 mod cookies;
 mod decode;

@@ -26,6 +26,7 @@ fn settings() -> Settings {
 /// Time-outs short enough to wait for.
 fn impatient() -> Settings {
     Settings {
+        first_byte_timeout: Duration::from_millis(100),
         idle_timeout: Duration::from_millis(100),
         ..settings()
     }

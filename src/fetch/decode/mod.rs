@@ -179,6 +179,8 @@ async fn push(
                     source: error.source,
                 }
             })?;
+        // A bomb must not hold up the other tasks of its thread.
+        tokio::task::coop::consume_budget().await;
         bytes = bytes.get(read..).unwrap_or_default();
         layer.written += wrote;
         if layer.written > body.limit {

@@ -198,13 +198,32 @@ async fn too_much() {
 
 #[tokio::test]
 async fn silence() {
-    let expected = (Timeout, "no byte for 100 ms");
+    let expected = (Timeout, "no answer in 100 ms");
     check_script(&impatient(), vec![Act::Hang], expected).await;
     check_script(&impatient(), vec![Act::Read, Act::Hang], expected).await;
     let head = Act::Send(b"HTTP/1.1 200 OK\r\nContent-".into());
     check_script(&impatient(), vec![Act::Read, head, Act::Hang], expected).await;
     let half = Act::Send(http("Content-Length: 9\r\n", b"half"));
+    let expected = (Timeout, "no byte for 100 ms");
     check_script(&impatient(), vec![Act::Read, half, Act::Hang], expected).await;
+}
+
+#[tokio::test]
+async fn a_drip_is_too_slow() {
+    let script = vec![Act::Read, Act::Send(http("", b"")), Act::Drip(b'x')];
+    let demanding = Settings {
+        min_rate: 100_000,
+        ..impatient()
+    };
+    let expected = (Timeout, "less than 100000 bytes a second for 100 ms");
+    check_script(&demanding, script.clone(), expected).await;
+    // A head has the time to the first byte.
+    let script = vec![
+        Act::Read,
+        Act::Send(b"HTTP/1.1 200 OK\r\nX: ".into()),
+        Act::Drip(b'x'),
+    ];
+    check_script(&impatient(), script, (Timeout, "no answer in 100 ms")).await;
 }
 
 #[tokio::test]
