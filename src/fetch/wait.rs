@@ -110,7 +110,8 @@ mod tests {
         assert_eq!(outcome, expected.map_err(str::to_owned));
         let own =
             SECOND * (started.elapsed().as_secs_f64() / (pause + SECOND).as_secs_f64()) as u32;
-        assert_eq!((started.elapsed() - own).as_secs(), seconds);
+        let waited = started.elapsed().saturating_sub(own);
+        assert_eq!(waited.as_secs(), seconds);
     }
 
     #[tokio::test(start_paused = true)]

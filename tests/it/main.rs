@@ -8,6 +8,10 @@ mod compile_fail;
 mod data;
 mod fetch;
 #[cfg(test)]
+mod mutations;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod item;
 #[cfg(test)]
 mod poison;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{self, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -23,6 +23,10 @@ pub(crate) enum Act {
     Hang,
     /// Breaks the connection with a reset; without it, it is closed at the end.
     Reset,
+    /// Waits.
+    Pause(Duration),
+    /// Writes bytes, each by itself.
+    Trickle(Vec<u8>),
 }
 
 /// Plays one script per connection, until it is dropped.
@@ -83,20 +87,7 @@ async fn play(mut stream: TcpStream, script: Vec<Act>, seen: Arc<Mutex<Vec<Strin
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(request);
             }),
-            Act::Send(bytes) => stream.write_all(&bytes).await,
-            Act::Flood(bytes) => loop {
-                if let Err(error) = stream.write_all(&bytes).await {
-                    break Err(error);
-                }
-            },
-            Act::Drip(byte) => loop {
-                if let Err(error) = stream.write_all(&[byte]).await {
-                    break Err(error);
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            },
-            Act::Hang => std::future::pending().await,
-            Act::Reset => stream.set_zero_linger(),
+            act => perform(&mut stream, act).await,
         };
         if outcome.is_err() {
             return;
@@ -104,8 +95,37 @@ async fn play(mut stream: TcpStream, script: Vec<Act>, seen: Arc<Mutex<Vec<Strin
     }
 }
 
+/// Does one thing, for as long as the other side bears it.
+pub(crate) async fn perform(stream: &mut TcpStream, act: Act) -> io::Result<()> {
+    match act {
+        Act::Read => read(stream).await.map(drop),
+        Act::Send(bytes) => stream.write_all(&bytes).await,
+        Act::Flood(bytes) => loop {
+            stream.write_all(&bytes).await?;
+        },
+        Act::Drip(byte) => loop {
+            stream.write_all(&[byte]).await?;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        },
+        // It stays as long as the other side does.
+        Act::Hang => io::copy(stream, &mut tokio::io::sink()).await.map(drop),
+        Act::Reset => stream.set_zero_linger(),
+        Act::Pause(time) => {
+            tokio::time::sleep(time).await;
+            Ok(())
+        }
+        Act::Trickle(bytes) => {
+            stream.set_nodelay(true)?;
+            for byte in bytes {
+                stream.write_all(&[byte]).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
 /// A request, its head in lower case.
-async fn read(stream: &mut TcpStream) -> std::io::Result<String> {
+pub(crate) async fn read(stream: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);

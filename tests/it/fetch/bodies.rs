@@ -1,4 +1,5 @@
 use std::io::Write;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
@@ -49,6 +50,20 @@ async fn framing() {
     check(http(both, chunks), "text").await;
     check(answer("404 Not Found", "", b"nothing here"), "nothing here").await;
     check(b"HTTP/1.0 200 OK\r\n\r\nold".into(), "old").await;
+}
+
+#[tokio::test]
+async fn byte_by_byte() {
+    let chunks = b"2\r\nte\r\n2;a=b\r\nxt\r\n0\r\n\r\n";
+    let script = vec![
+        Act::Read,
+        Act::Trickle(http("Transfer-Encoding: chunked\r\n", "4\r\nslow\r\n")),
+        Act::Pause(Duration::from_millis(10)),
+        Act::Send(chunks.to_vec()),
+    ];
+    let server = Server::playing(script).await;
+    let response = get(&settings(), &server).await.expect("a response");
+    assert_eq!(response.body, "slowtext");
 }
 
 #[tokio::test]
