@@ -27,7 +27,8 @@ impl Links {
 
     async fn page(&self, page: Page) -> Result<Link> {
         let kind = page.headers().get("content-type");
-        let is_html = kind.is_some_and(|kind| kind.as_bytes().windows(4).any(|w| w == b"html"));
+        // A server that says nothing of a kind has pages.
+        let is_html = kind.is_none_or(|kind| kind.as_bytes().windows(4).any(|w| w == b"html"));
         let title = if is_html {
             page.follow("a[href], area[href]", Self::page)?;
             page.get("title")?

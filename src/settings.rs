@@ -93,7 +93,7 @@ pub struct Settings {
     pub max_wait: Duration,
     /// Failed pages that a successful crawl may have: a number, or a share like `"1%"`.
     pub max_errors: ErrorBudget,
-    /// Whether a crawl that got no item may be a success.
+    /// Whether a crawl may be a success that got no item, or no value of a column that an earlier run filled.
     pub allow_empty: bool,
     /// The longest URL, in bytes.
     pub max_url_bytes: usize,

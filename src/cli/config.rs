@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::flags::{ArgFlags, SettingFlags};
-use super::format::FormatFlag;
+use super::format::{Format, FormatFlag};
 use super::output;
 use super::project::Project;
 use super::spiders;
@@ -43,13 +43,15 @@ impl Config {
             serde_json::to_value(&settings).map_err(|error| Failure::broken(error.to_string()))?;
         let mut columns = vec!["setting".to_owned(), "value".to_owned()];
         columns.extend(self.origin.then(|| "from".to_owned()));
-        let mut export = self.format.get().export(output::stdout());
+        let format = self.format.get();
+        let mut export = format.export(output::stdout());
         export.begin(&columns)?;
         for setting in SETTINGS {
-            let mut row = vec![
-                Value::Text(setting.name.to_owned()),
-                shown(&values[setting.name]),
-            ];
+            let value = match shown(&values[setting.name]) {
+                Value::Null if format == Format::Table => Value::Text("unset".to_owned()),
+                value => value,
+            };
+            let mut row = vec![Value::Text(setting.name.to_owned()), value];
             if self.origin {
                 row.push(Value::Text(origin(&origins.of(setting.name))));
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::database::Database;
 use super::failure::Failure;
-use super::flags::{ArgFlags, SettingFlags};
+use super::flags::{ArgFlags, SettingFlags, quoted};
 use super::interrupt::Interrupts;
 use super::items::Destination;
 use super::project::Project;
@@ -118,9 +118,13 @@ impl Crawl {
 
     /// The command that goes on with this crawl.
     fn command(&self, database: &Database) -> String {
-        let mut command = format!("nephila crawl {}", self.target);
+        let mut command = format!("nephila crawl {}", quoted(&self.target));
         for (name, value) in self.args.args().unwrap_or_default() {
-            command.extend([" -a ", &name, "=", &value]);
+            command.extend([" -a ", &quoted(&format!("{name}={value}"))]);
+        }
+        command.push_str(&self.flags.again());
+        if let Some(file) = &self.output {
+            command.extend([" -o ", &quoted(&file.display().to_string())]);
         }
         command + &database.flag
     }
@@ -165,7 +169,7 @@ impl Order {
         let interrupts = Interrupts::listen(crawl.stop_handle(), screen.clone())?;
         let outcome = crawl.run().await;
         drop(interrupts);
-        progress.end();
+        progress.end().await;
         let report = outcome?;
         if self.mode == Mode::Json {
             let mut object = serde_json::to_value(&report).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::failure::Failure;
+use super::flags::quoted;
 use super::output;
 use super::project::Project;
 use crate::store::{self, Reader};
@@ -30,7 +31,7 @@ impl Database {
         let set = |name| output::variable(name).filter(|value| !value.is_empty());
         if let Some(flag) = flag {
             let database = Self::parse(flag, Path::new(""));
-            let flag = format!(" --db {}", database.shown);
+            let flag = format!(" --db {}", quoted(&database.shown));
             return Self { flag, ..database };
         }
         if let Some(named) = set("NEPHILA_DB").or_else(|| set("DATABASE_URL")) {

@@ -1,5 +1,7 @@
 //! Flags that are settings.
 
+use std::borrow::Cow;
+
 use super::failure::Failure;
 use crate::settings::{Layer, Origin, parse_rate};
 use crate::spider::Args;
@@ -44,7 +46,7 @@ pub(super) struct SettingFlags {
     /// Failed pages that are all right: a number, or a share like 1%
     #[arg(long, value_name = "N|%", help_heading = "Verdict")]
     max_errors: Option<String>,
-    /// A crawl without items is all right
+    /// A crawl without items, or with a column lost, is all right
     #[arg(long, help_heading = "Verdict")]
     allow_empty: bool,
 }
@@ -87,6 +89,42 @@ impl SettingFlags {
             .iter()
             .map(|(name, value, flag)| (*name, value.as_str(), Origin::Flag(flag.clone())));
         Ok(Layer::from_texts(texts)?)
+    }
+}
+
+impl SettingFlags {
+    /// As they are to be typed again for the rest of the crawl: `--limit` and `--time`, which end a
+    /// run, are left out.
+    pub(super) fn again(&self) -> String {
+        let mut text = String::new();
+        for pair in &self.set {
+            text.extend([" -s ", &quoted(pair)]);
+        }
+        let flags = [
+            (" -j ", &self.concurrency),
+            (" --rate ", &self.rate),
+            (" --depth ", &self.depth),
+            (" --max-errors ", &self.max_errors),
+        ];
+        for (flag, value) in flags {
+            if let Some(value) = value {
+                text.extend([flag, &quoted(value)]);
+            }
+        }
+        if self.allow_empty {
+            text.push_str(" --allow-empty");
+        }
+        text
+    }
+}
+
+/// A word as a shell takes it.
+pub(super) fn quoted(word: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        Cow::Borrowed(word)
+    } else {
+        Cow::Owned(format!("'{}'", word.replace('\'', "'\\''")))
     }
 }
 
@@ -150,6 +188,24 @@ mod tests {
         let from = |name| origins.of(name).origin;
         assert_eq!(from("concurrency"), Origin::Flag("-j 4".to_owned()));
         assert_eq!(from("delay"), Origin::Flag("--rate 5/s".to_owned()));
+    }
+
+    #[test]
+    fn flags_are_typed_again() {
+        let flags = SettingFlags {
+            set: vec![
+                "user_agent=me (it's mine)".to_owned(),
+                "retries=1".to_owned(),
+            ],
+            rate: Some("5/s".to_owned()),
+            depth: Some("2".to_owned()),
+            limit: Some("10".to_owned()),
+            time: Some("1m".to_owned()),
+            ..SettingFlags::default()
+        };
+        let expected = r" -s 'user_agent=me (it'\''s mine)' -s retries=1 --rate 5/s --depth 2";
+        assert_eq!(flags.again(), expected);
+        assert_eq!(quoted("http://e.x/?a=1&b=2"), "'http://e.x/?a=1&b=2'");
     }
 
     #[test]

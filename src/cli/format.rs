@@ -46,6 +46,14 @@ impl Format {
             Self::Md => Box::new(Markdown::new(to)),
         }
     }
+
+    /// As [`Self::export`], for rows of our own: people see nothing where there is nothing.
+    pub(super) fn listing<'a>(self, to: impl Write + Send + 'a) -> Box<dyn Export + Send + 'a> {
+        match self {
+            Self::Table => Box::new(Table::new(to, output::stdout_style()).without_nulls()),
+            _ => self.export(to),
+        }
+    }
 }
 
 /// The flag of commands that print data.

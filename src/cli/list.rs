@@ -6,7 +6,7 @@ use super::format::FormatFlag;
 use super::output;
 use super::project::Project;
 use crate::item::Value;
-use crate::spider::{Args, Registration, StepInfo, registered};
+use crate::spider::{Registration, registered};
 use crate::store::{self, RunRow};
 
 /// List the spiders: their steps and tables, when they last ran and how that ended
@@ -24,7 +24,7 @@ impl List {
             Ok(reader) => reader.runs().await?,
             Err(_) => Vec::new(),
         };
-        let mut export = self.format.get().export(output::stdout());
+        let mut export = self.format.get().listing(output::stdout());
         let columns = [
             "spider", "about", "steps", "tables", "last run", "state", "items",
         ];
@@ -47,20 +47,16 @@ impl List {
     }
 }
 
-/// Names of steps and tables; unknown of a spider that can't be made without arguments.
+/// Names of steps and tables.
 fn steps_and_tables(registration: &Registration) -> (Value, Value) {
-    let Ok(spider) = (registration.make)(&Args::new()) else {
-        return (Value::Null, Value::Null);
-    };
-    let steps: Vec<&str> = spider.steps().iter().map(|step| step.name).collect();
-    let tables = spider
-        .steps()
-        .iter()
-        .flat_map(|step: &StepInfo| (step.tables)());
+    let steps = (registration.steps)();
+    let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
+    let tables = steps.iter().flat_map(|step| (step.tables)());
     let mut tables: Vec<String> = tables.map(|schema| schema.table().to_owned()).collect();
+    tables.sort();
     tables.dedup();
     (
-        Value::Text(steps.join(", ")),
+        Value::Text(names.join(", ")),
         Value::Text(tables.join(", ")),
     )
 }
@@ -81,7 +77,10 @@ pub(super) fn state(run: &RunRow) -> String {
         return "running, or killed".to_owned();
     }
     let stop = run.stop.as_deref().unwrap_or_default();
-    let stop: serde_json::Value = serde_json::from_str(stop).unwrap_or_default();
+    // The run that found it dead wrote a plain word.
+    let Ok(stop) = serde_json::from_str::<serde_json::Value>(stop) else {
+        return stop.to_owned();
+    };
     let why = stop["why"].as_str().unwrap_or("ended");
     match stop["detail"].as_str() {
         Some(detail) => format!("{why}: {detail}"),

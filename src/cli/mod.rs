@@ -6,7 +6,7 @@
 //! | code | means |
 //! |---|---|
 //! | 0 | done, and all is well |
-//! | 1 | done, but pages failed over the budget, or nothing was scraped |
+//! | 1 | done, but pages failed over the budget, nothing was scraped, or a column was lost |
 //! | 2 | wrong usage, settings or spider: nothing was fetched |
 //! | 3 | stopped at a limit with work left; the same command goes on |
 //! | 70 | something broke |
@@ -73,7 +73,7 @@ struct CommandLine {
 /// Flags of every command.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// The database: a file, or sqlite:FILE [default: crawl.db]
+    /// The database: a file, or sqlite:FILE [default: crawl.db; demo: demo.db]
     #[arg(long, value_name = "DB", global = true, help_heading = "Storage")]
     db: Option<String>,
     /// How logs are written to standard error; NEPHILA_LOG says which

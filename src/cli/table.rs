@@ -30,6 +30,7 @@ pub(super) struct Table<W> {
     style: Style,
     lines: comfy_table::Table,
     rows: u64,
+    null: &'static str,
 }
 
 impl<W: Write> Table<W> {
@@ -48,14 +49,20 @@ impl<W: Write> Table<W> {
             style,
             lines: table,
             rows: 0,
+            null: "NULL",
         }
+    }
+
+    /// Shows no value as nothing.
+    pub(super) fn without_nulls(self) -> Self {
+        Self { null: "", ..self }
     }
 
     fn cell(&self, value: &Value) -> Cell {
         let right = |text: String| Cell::new_owned(text).set_alignment(CellAlignment::Right);
         match value {
-            Value::Null if self.style.color => Cell::new("NULL").fg(Color::DarkGrey),
-            Value::Null => Cell::new("NULL"),
+            Value::Null if self.style.color => Cell::new(self.null).fg(Color::DarkGrey),
+            Value::Null => Cell::new(self.null),
             Value::Text(text) | Value::Json(text) => Cell::new_owned(shorten(text, MAX_CELL)),
             Value::Integer(integer) => right(integer.to_string()),
             Value::Real(real) => right(real.to_string()),

@@ -147,9 +147,16 @@ impl Committer {
     async fn commit(&self, batch: &Arc<Batch>) -> Result<Receipt, StoreError> {
         let end = Instant::now() + self.patience;
         let mut pause = Duration::from_millis(100);
+        let mut told = false;
         loop {
             match self.store.commit(Arc::clone(batch)).await {
-                Err(StoreError::Full { .. } | StoreError::Busy(_)) if Instant::now() < end => {
+                Err(error @ (StoreError::Full { .. } | StoreError::Busy(_)))
+                    if Instant::now() < end =>
+                {
+                    if !std::mem::replace(&mut told, true) {
+                        let patience = self.patience.as_secs();
+                        tracing::warn!("{error}; trying again for {patience} s");
+                    }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(5));
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
@@ -259,14 +259,22 @@ fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>
         retry_after(shared, &response),
     ) {
         Some(delay) => End::Again {
-            message: format!("answered {status}"),
+            message: answered(&ticket.request, status),
             delay,
         },
         None => End::Fail {
             reason: "status",
-            message: after_tries(format!("answered {status}"), ticket.tries),
+            message: after_tries(answered(&ticket.request, status), ticket.tries),
             response: Some(response),
         },
+    }
+}
+
+/// A form that was refused is told from a page that was.
+fn answered(request: &Request, status: StatusCode) -> String {
+    match &request.method {
+        &Method::GET => format!("answered {status}"),
+        method => format!("answered {status} to {method}"),
     }
 }
 

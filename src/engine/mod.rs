@@ -53,6 +53,7 @@
 mod bus;
 mod committer;
 mod dispatcher;
+mod emptier;
 mod event;
 mod executor;
 mod life;
@@ -64,10 +65,11 @@ mod step;
 mod stream;
 mod watchdog;
 
+pub use emptier::Emptier;
 pub use event::{Event, PageEvent, Stop};
 pub use report::{
-    ErrorGroup, HostCount, ItemCount, Problem, RefusedCount, Report, Statistics, StepCount,
-    pattern_of,
+    ErrorGroup, HostCount, ItemCount, Problem, RefusedCount, Report, SlowedCount, Statistics,
+    StepCount, pattern_of,
 };
 
 use std::sync::Arc;

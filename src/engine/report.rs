@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
+use super::emptier::{Emptier, emptier};
 use super::event::{Event, PageEvent, Stop};
 use crate::settings::Settings;
 use crate::store::{PageState, Resumed};
@@ -52,6 +54,8 @@ pub struct Statistics {
     pub errors: Vec<ErrorGroup>,
     /// Links that never became requests, by reason and subject.
     pub refused: BTreeMap<String, RefusedCount>,
+    /// Hosts that were left alone for a while, by origin.
+    pub slowed: BTreeMap<String, SlowedCount>,
     /// Selectors that matched nothing: "step selector" and on how many pages.
     pub missed: BTreeMap<String, u64>,
     /// Pages that were not read whole, by the setting whose limit they went beyond.
@@ -72,7 +76,7 @@ pub struct StepCount {
 }
 
 /// Rows of a table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemCount {
     /// Items emitted.
     pub emitted: u64,
@@ -129,6 +133,17 @@ pub struct RefusedCount {
     pub sample: String,
 }
 
+/// How often a host was left alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SlowedCount {
+    /// How often.
+    pub count: u64,
+    /// Why, the last time.
+    pub why: String,
+    /// Until when, the last time.
+    pub until: Timestamp,
+}
+
 /// Pages whose tree went beyond one limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TruncatedCount {
@@ -171,16 +186,19 @@ impl Statistics {
                     count.sample.clone_from(&refused.sample);
                 }
             }
+            Event::HostSlowed { origin, why, until } => {
+                let slowed = bounded(&mut self.slowed, origin);
+                slowed.count += 1;
+                slowed.why.clone_from(why);
+                slowed.until = *until;
+            }
             Event::StartFailed(why) if self.start_failed.len() < MAX_GROUPS => {
                 self.start_failed.push(why.clone());
             }
             Event::Warning(warning) if self.warnings.len() < MAX_GROUPS => {
                 self.warnings.push(warning.clone());
             }
-            Event::StartFailed(_)
-            | Event::Warning(_)
-            | Event::HostSlowed { .. }
-            | Event::Stopping { .. } => {}
+            Event::StartFailed(_) | Event::Warning(_) | Event::Stopping { .. } => {}
         }
     }
 
@@ -198,8 +216,12 @@ impl Statistics {
 
     fn warn_of_truncated(&mut self) {
         for (setting, TruncatedCount { count, sample }) in &self.truncated {
+            let (pages, were) = match count {
+                1 => ("page", "was"),
+                _ => ("pages", "were"),
+            };
             self.warnings.push(format!(
-                "{count} page(s) went beyond {setting} and were not read whole, like {sample}"
+                "{count} {pages} went beyond {setting} and {were} not read whole, like {sample}"
             ));
         }
     }
@@ -348,6 +370,9 @@ pub struct Report {
     pub elapsed: Duration,
     /// What is wrong with the outcome; empty: all is well.
     pub problems: Vec<Problem>,
+    /// Columns that are emptier than in an earlier run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub emptier: Vec<Emptier>,
     /// Everything counted.
     #[serde(flatten)]
     pub statistics: Statistics,
@@ -370,6 +395,8 @@ pub enum Problem {
     SeedFailed,
     /// More pages failed than `max_errors` allows.
     TooManyErrors,
+    /// A column that an earlier run filled is empty in every item, and `allow_empty` is off.
+    LostField,
 }
 
 impl Report {
@@ -403,7 +430,17 @@ impl Report {
             stop,
             elapsed,
             problems,
+            emptier: Vec::new(),
             statistics,
+        }
+    }
+
+    /// Looks for columns that are emptier than in the runs before, given by their reports.
+    pub(super) fn compare(&mut self, before: &[String], settings: &Settings) {
+        self.emptier = emptier(&self.statistics.items, before);
+        let lost = self.emptier.iter().any(|column| column.filled == 0);
+        if lost && !settings.allow_empty {
+            self.problems.push(Problem::LostField);
         }
     }
 

@@ -106,6 +106,7 @@ impl Crawl {
             shared,
             store,
             stop: self.stop,
+            reports: began.reports,
         };
         let stop = running.crawl(entries, outlet).await?;
         running.conclude(stop, started.elapsed()).await
@@ -127,6 +128,8 @@ struct Running {
     store: Arc<dyn Store>,
     start: Start,
     stop: StopHandle,
+    /// Of the runs before, as JSON.
+    reports: Vec<String>,
 }
 
 impl Running {
@@ -213,7 +216,9 @@ impl Running {
 
     async fn conclude(self, stop: Stop, elapsed: Duration) -> Result<Report, CrawlError> {
         let statistics = self.shared.bus.statistics();
-        let report = Report::new(stop, elapsed, statistics, &self.shared.settings);
+        let settings = &self.shared.settings;
+        let mut report = Report::new(stop, elapsed, statistics, settings);
+        report.compare(&self.reports, settings);
         let end = End {
             stop: serde_json::to_string(&report.stop).unwrap_or_default(),
             finished: report.stop == Stop::Finished,

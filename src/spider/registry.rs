@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Args, ArgsError, Spider};
+use super::{Args, ArgsError, Spider, StepInfo};
 
 /// A spider that can be made by name.
 pub struct Registration {
@@ -12,6 +12,8 @@ pub struct Registration {
     pub about: &'static str,
     /// Where it is written.
     pub file: &'static str,
+    /// Its steps.
+    pub steps: fn() -> &'static [StepInfo],
     /// Makes it from `-a name=value` arguments.
     pub make: fn(&Args) -> Result<Arc<dyn Spider>, ArgsError>,
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::StepInfo;
 use crate::item::{Item, Schema};
 use crate::page::Page;
 use crate::request::{Result, Step, StepRef};
@@ -15,6 +16,9 @@ use crate::request::{Result, Step, StepRef};
 pub trait Named: 'static {
     /// The stored name of the method whose function type has this id.
     fn step_name(method: TypeId) -> Option<&'static str>;
+
+    /// The steps, the first being the one that reads start URLs.
+    fn all_steps() -> &'static [StepInfo];
 }
 
 impl<S, F, R> Step<(S, R)> for F

@@ -69,6 +69,8 @@ pub struct Began {
     pub seeded: bool,
     /// Hosts in scope because a seed named them or redirected to them.
     pub seed_hosts: Vec<String>,
+    /// Reports of the last runs with this spider and these arguments, newest first.
+    pub reports: Vec<String>,
     /// Cookies as stored.
     pub cookies: Vec<Cookie>,
 }

@@ -12,6 +12,9 @@ use super::{Screen, Style, clean, clock, count, duration, shorten};
 use crate::engine::Event;
 use crate::store::PageState;
 
+/// Percent by which a frontier may have grown lately, so that there is an end to be foreseen.
+const GROWING: u64 = 25;
+
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -76,9 +79,11 @@ impl Progress {
     }
 
     /// Stops showing, and takes away what stood at the bottom.
-    pub fn end(self) {
-        if let Some(ticker) = &self.ticker {
+    pub async fn end(self) {
+        if let Some(ticker) = self.ticker {
             ticker.abort();
+            // It may be drawing at this moment.
+            let _ = ticker.await;
         }
         self.screen.clear();
     }
@@ -129,10 +134,11 @@ fn lines(tally: &Tally, elapsed: Duration, style: Style) -> Vec<String> {
     let (ended, known) = (tally.ended(), tally.known().max(1));
     let eta = match (tally.eta(elapsed), tally.growth()) {
         (None, _) => String::new(),
-        (Some(eta), 0..=1) => format!("   ETA ~{}", duration(eta)),
-        (Some(eta), growth) => {
-            format!("   ETA ~{} (frontier grows {growth} %)", duration(eta))
+        (Some(eta), 0..=1) => format!("   ETA ~{}", whole_seconds(eta)),
+        (Some(eta), growth @ 2..=GROWING) => {
+            format!("   ETA ~{} (frontier grows {growth} %)", whole_seconds(eta))
         }
+        (Some(_), _) => "   frontier still grows".to_owned(),
     };
     let mut lines = vec![
         format!(
@@ -158,6 +164,14 @@ fn lines(tally: &Tally, elapsed: Duration, style: Style) -> Vec<String> {
     lines.extend(empty_fields(tally));
     lines.extend(errors(tally).map(|text| style.yellow(text)));
     lines
+}
+
+/// Of a second and more; a forecast is not as exact as milliseconds.
+fn whole_seconds(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..10 => format!("{} s", seconds.max(1)),
+        seconds => duration(Duration::from_secs(seconds)),
+    }
 }
 
 fn items(tally: &Tally) -> String {
@@ -321,7 +335,7 @@ mod tests {
         let text = lines(&tally(), Duration::from_secs(97), Style::PLAIN).join("\n");
         insta::assert_snapshot!(text, @r"
          books  run 42  00:01:37    ^C stop (resumable)
-         pages  607 ━━━━━━━━━━━━━━━━┄┄┄┄┄┄┄┄┄┄┄┄ 60 % of 1 000 known   500/s █   ETA ~786 ms
+         pages  607 ━━━━━━━━━━━━━━━━┄┄┄┄┄┄┄┄┄┄┄┄ 60 % of 1 000 known   500/s █   ETA ~1 s
          items  600  books 600  (new 400, changed 0, same 200)
          http   2xx 600  4xx 7  404 7  no answer 2
          queue  393   slowed http://e.x: 429 \u{1b}[31m

@@ -4,27 +4,27 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use unicode_width::UnicodeWidthChar;
+
+/// Columns and rows of a terminal that does not tell them.
+const UNKNOWN: (usize, usize) = (80, 24);
 
 /// Standard error as a place for two things at once: lines that scroll, and a few that stay at the
 /// bottom. Clones are handles to the same place.
+///
+/// The cursor rests below the lines, at the left: what the terminal itself echoes, like the `^C` of
+/// an interrupt, stands there and is wiped by the next drawing.
 #[derive(Clone)]
 pub struct Screen {
-    bars: MultiProgress,
-    lines: Arc<Mutex<Vec<ProgressBar>>>,
+    /// What stands at the bottom.
+    lines: Arc<Mutex<Vec<String>>>,
     draws: bool,
 }
 
 impl Screen {
     /// Standard error; `draws` if it is a terminal that can move its cursor.
     pub fn new(draws: bool) -> Self {
-        let target = if draws {
-            ProgressDrawTarget::stderr_with_hz(4)
-        } else {
-            ProgressDrawTarget::hidden()
-        };
         Self {
-            bars: MultiProgress::with_draw_target(target),
             lines: Arc::default(),
             draws,
         }
@@ -41,32 +41,80 @@ impl Screen {
             return;
         }
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        while lines.len() < texts.len() {
-            let style = ProgressStyle::with_template("{wide_msg}");
-            let line = ProgressBar::new_spinner()
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            lines.push(self.bars.add(line));
-        }
-        for (at, line) in lines.iter().enumerate() {
-            line.set_message(texts.get(at).cloned().unwrap_or_default());
-        }
+        emit(&repaint(lines.len(), &[], texts, size()));
+        lines.clear();
+        lines.extend_from_slice(texts);
     }
 
     /// Takes the lines at the bottom away.
     pub fn clear(&self) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in lines.drain(..) {
-            line.finish_and_clear();
-            self.bars.remove(&line);
-        }
+        self.draw(&[]);
     }
 
     fn write(&self, text: &[u8]) {
-        self.bars.suspend(|| {
-            let mut stderr = io::stderr().lock();
-            let _ = stderr.write_all(text);
-        });
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.is_empty() {
+            emit(text);
+        } else {
+            emit(&repaint(lines.len(), text, &lines, size()));
+        }
     }
+}
+
+/// In one write, so that nothing flickers.
+fn emit(bytes: &[u8]) {
+    let _ = io::stderr().lock().write_all(bytes);
+}
+
+/// Columns and rows of the terminal.
+fn size() -> (usize, usize) {
+    terminal_size::terminal_size_of(io::stderr())
+        .map_or(UNKNOWN, |(columns, rows)| (columns.0.into(), rows.0.into()))
+}
+
+/// From below `old` lines: `above` in their place, then `below`, each cut to the terminal's width.
+fn repaint(old: usize, above: &[u8], below: &[String], (columns, rows): (usize, usize)) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    out.push(b'\r');
+    let old = old.min(rows.saturating_sub(1));
+    if old > 0 {
+        out.extend(format!("\x1b[{old}A").bytes());
+    }
+    if !above.is_empty() {
+        out.extend(b"\x1b[J");
+        out.extend(above);
+    }
+    for line in below.iter().take(rows.saturating_sub(1)) {
+        // One column stays free: a cursor beyond the last one wraps on some terminals.
+        out.extend(cut(line, columns.saturating_sub(1)).bytes());
+        out.extend(b"\x1b[K\n");
+    }
+    out.extend(b"\x1b[J");
+    out
+}
+
+/// The first `width` columns of a line; what sets colours has no width.
+fn cut(line: &str, width: usize) -> String {
+    let (mut out, mut left, mut styled) = (String::with_capacity(line.len()), width, false);
+    let mut rest = line.chars();
+    while let Some(c) = rest.next() {
+        if c == '\x1b' {
+            styled = true;
+            out.push(c);
+            out.extend(rest.by_ref().take_while(|c| *c != 'm'));
+            out.push('m');
+            continue;
+        }
+        let Some(fits) = left.checked_sub(c.width().unwrap_or(0)) else {
+            break;
+        };
+        left = fits;
+        out.push(c);
+    }
+    if styled {
+        out.push_str("\x1b[0m");
+    }
+    out
 }
 
 impl fmt::Debug for Screen {
@@ -84,5 +132,42 @@ impl Write for &Screen {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_to_the_terminal() {
+        let check = |line, width, expected: &str| assert_eq!(cut(line, width), expected);
+        check("plain", 5, "plain");
+        check("plain", 4, "plai");
+        check("日本語", 5, "日本");
+        check("\x1b[1mbold\x1b[0m text", 6, "\x1b[1mbold\x1b[0m t\x1b[0m");
+        check("\x1b[33mlong", 2, "\x1b[33mlo\x1b[0m");
+    }
+
+    #[test]
+    fn lines_are_replaced_where_they_stand() {
+        let text = |old, above: &str, below: &[&str], size| {
+            let below: Vec<_> = below.iter().map(|&line| line.to_owned()).collect();
+            String::from_utf8(repaint(old, above.as_bytes(), &below, size)).unwrap()
+        };
+        assert_eq!(
+            text(0, "", &["a", "b"], UNKNOWN),
+            "\ra\x1b[K\nb\x1b[K\n\x1b[J"
+        );
+        assert_eq!(text(2, "", &["c"], UNKNOWN), "\r\x1b[2Ac\x1b[K\n\x1b[J");
+        assert_eq!(
+            text(1, "log\n", &["abc"], (3, 9)),
+            "\r\x1b[1A\x1b[Jlog\nab\x1b[K\n\x1b[J"
+        );
+        // What does not fit is not drawn, and so not wiped.
+        assert_eq!(
+            text(3, "", &["a", "b", "c"], (9, 2)),
+            "\r\x1b[1Aa\x1b[K\n\x1b[J"
+        );
     }
 }

@@ -14,7 +14,7 @@ fn prescan() {
         "/../shared/data/charset_prescan.json"
     ));
     if !file.is_file() {
-        println!("skipped: the shared cases of charsets are not here");
+        crate::skipped("the shared cases of charsets are not here");
         return;
     }
     let text = fs::read_to_string(file).expect("the cases are readable");

@@ -302,6 +302,7 @@ async fn a_bad_step_costs_its_page_only() {
     let crawl = Crawl::new(Trouble { site: site.url() })
         .db("sqlite::memory:")
         .with(|settings| {
+            // Enough for a panic to be printed with all of its stack.
             settings.step_timeout = Duration::from_secs(2);
         });
     let report = crawl.run().await.unwrap();

@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::panic,
-    clippy::print_stdout,
     reason = "clippy's exceptions for tests do not reach the functions that tests call"
 )]
 
@@ -21,7 +20,7 @@ use url::Url;
 fn cases(file: &str) -> Option<Value> {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data"));
     if !folder.is_dir() {
-        println!("skipped: no folder of shared cases for {file}");
+        crate::skipped(&format!("no folder of shared cases for {file}"));
         return None;
     }
     let text = fs::read_to_string(folder.join(file)).expect("the file of cases is readable");

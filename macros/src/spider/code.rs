@@ -10,7 +10,7 @@ use crate::names::optional;
 
 pub(super) fn spider(spider: &Spider) -> TokenStream {
     let (ty, block, name) = (&spider.ty, &spider.block, &spider.name);
-    let (names, steps) = (names(spider), steps(spider));
+    let names = names(spider);
     let (seeds, run, failed) = (seeds(spider), run(spider), failed(spider));
     let settings = spider.attribute.toml();
     let checks = spider.attribute.settings.iter().map(|(key, _)| {
@@ -34,7 +34,9 @@ pub(super) fn spider(spider: &Spider) -> TokenStream {
             fn name(&self) -> &str {
                 #name
             }
-            #steps
+            fn steps(&self) -> &[::nephila::spider::StepInfo] {
+                <Self as ::nephila::spider::Named>::all_steps()
+            }
             #seeds
             #run
             #failed
@@ -64,6 +66,9 @@ pub(super) fn broken(spider: &Spider, errors: &TokenStream) -> TokenStream {
                 fn step_name(_: ::core::any::TypeId) -> ::core::option::Option<&'static str> {
                     ::core::option::Option::None
                 }
+                fn all_steps() -> &'static [::nephila::spider::StepInfo] {
+                    &[]
+                }
             }
         }
     });
@@ -71,7 +76,7 @@ pub(super) fn broken(spider: &Spider, errors: &TokenStream) -> TokenStream {
 }
 
 fn names(spider: &Spider) -> TokenStream {
-    let ty = &spider.ty;
+    let (ty, steps) = (&spider.ty, steps(spider));
     let names = spider.steps.iter().map(|step| {
         let Step {
             ident, name, cfgs, ..
@@ -92,6 +97,7 @@ fn names(spider: &Spider) -> TokenStream {
                 #(#names)*
                 ::core::option::Option::None
             }
+            #steps
         }
     }
 }
@@ -130,7 +136,7 @@ fn steps(spider: &Spider) -> TokenStream {
         }
     });
     quote! {
-        fn steps(&self) -> &[::nephila::spider::StepInfo] {
+        fn all_steps() -> &'static [::nephila::spider::StepInfo] {
             static STEPS: &[::nephila::spider::StepInfo] = &[#(#infos),*];
             STEPS
         }
@@ -268,6 +274,7 @@ fn registration(spider: &Spider) -> TokenStream {
                 name: #name,
                 about: #about,
                 file: ::core::file!(),
+                steps: <#ty as ::nephila::spider::Named>::all_steps,
                 make: |args| {
                     #[allow(unused_imports, reason = "which of them makes it depends on the type")]
                     use ::nephila::spider::{ViaDefault as _, ViaDeserialize as _, ViaNothing as _};

@@ -63,6 +63,7 @@ async fn open(db: &mut SqliteConnection, said: &Begin) -> Result<(Active, Began)
         resumed,
         seeded,
         seed_hosts: seed_hosts(db, crawl).await?,
+        reports: reports(db, said).await?,
         cookies: cookies(db, crawl).await?,
     };
     Ok((active, began))
@@ -144,6 +145,17 @@ async fn seed_hosts(db: &mut SqliteConnection, crawl: i64) -> Result<Vec<String>
             .fetch_all(db)
             .await?,
     )
+}
+
+async fn reports(db: &mut SqliteConnection, said: &Begin) -> Result<Vec<String>, Failure> {
+    Ok(sqlx::query_scalar(
+        "SELECT r.report FROM run r JOIN crawl c ON c.id = r.crawl
+         WHERE c.spider = ? AND c.args = ? AND r.report IS NOT NULL ORDER BY r.id DESC LIMIT 5",
+    )
+    .bind(&said.spider)
+    .bind(&said.args)
+    .fetch_all(db)
+    .await?)
 }
 
 async fn cookies(db: &mut SqliteConnection, crawl: i64) -> Result<Vec<Cookie>, Failure> {

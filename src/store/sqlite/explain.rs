@@ -42,7 +42,14 @@ pub(super) async fn explain(
             host: identity.host(&origin),
             path: &path,
         };
-        let Some(host) = host(db, &place).await? else {
+        // A host is in scope under both schemes.
+        let twin = twin(&origin).map(|origin| identity.host(&origin));
+        let twin = match twin {
+            Some(twin) => host(db, &place, twin).await?,
+            None => None,
+        };
+        explained.hosts.extend(twin);
+        let Some(host) = host(db, &place, place.host).await? else {
             continue;
         };
         explained.hosts.push(host);
@@ -53,13 +60,24 @@ pub(super) async fn explain(
     Ok(explained)
 }
 
-async fn host(db: &mut SqliteConnection, place: &Place<'_>) -> Result<Option<KnownHost>, Failure> {
+/// The origin of the same host under the other scheme.
+fn twin(origin: &str) -> Option<String> {
+    let (scheme, host) = origin.split_once("://")?;
+    let other = if scheme == "http" { "https" } else { "http" };
+    Some(format!("{other}://{host}"))
+}
+
+async fn host(
+    db: &mut SqliteConnection,
+    place: &Place<'_>,
+    key: HostKey,
+) -> Result<Option<KnownHost>, Failure> {
     let row = sqlx::query(
         "SELECT h.id, h.origin, h.seed, h.next_at, h.errors, r.status, r.body, r.at,
                 h.delay, h.ceiling, h.day, h.sent
          FROM host h LEFT JOIN robots r ON r.host = h.id WHERE h.id = ?",
     )
-    .bind(place.host.0)
+    .bind(key.0)
     .fetch_optional(db)
     .await?;
     Ok(match row {

@@ -24,10 +24,12 @@ pub(super) fn errors(to: &mut Lines<'_>, report: &Report) {
     let rest: u64 = groups.iter().skip(SHOWN).map(|group| group.count).sum();
     if rest > 0 {
         let kinds = groups.len() - SHOWN;
-        to.error(&format!(
-            "{} failed in {kinds} other ways",
-            plural(rest, "page")
-        ));
+        let ways = if kinds == 1 {
+            "another way"
+        } else {
+            "other ways"
+        };
+        to.error(&format!("{} failed in {ways}", plural(rest, "page")));
         to.more(&format!(
             "see them:  nephila query{} \"select * from url where state = 'failed'\"",
             to.db_flag
@@ -152,4 +154,25 @@ pub(super) fn missed_by<'a>(
         let (of, selector) = name.split_once(' ')?;
         (of == step).then_some((selector, *pages))
     })
+}
+
+/// Columns that were fuller in an earlier run.
+pub(super) fn emptier(to: &mut Lines<'_>, report: &Report) {
+    for column in report.emptier.iter().take(SHOWN) {
+        let name = format!("`{}` of {}", clean(&column.column), clean(&column.table));
+        let before = format!("{} % in run {}", column.before, column.run);
+        if column.filled > 0 {
+            let filled = column.filled;
+            to.warning(&format!(
+                "{name} was found in {filled} % of the items ({before})"
+            ));
+        } else if report.problems.contains(&Problem::LostField) {
+            to.error(&format!("{name} was found in no item ({before})"));
+            to.more(
+                "the site may have changed: look at its selector; --allow-empty if that is meant",
+            );
+        } else {
+            to.warning(&format!("{name} was found in no item ({before})"));
+        }
+    }
 }

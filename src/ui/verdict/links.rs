@@ -3,7 +3,7 @@
 use super::super::{clean, count, plural, shorten};
 use super::errors::{is_missing, missed_by};
 use super::{Lines, SHOWN};
-use crate::engine::{Problem, Report, Statistics};
+use crate::engine::{Problem, Report, Statistics, Stop};
 use crate::policy::traps;
 use crate::store::PageState;
 
@@ -21,6 +21,31 @@ pub(super) fn missing(to: &mut Lines<'_>, run: &Statistics) {
             leads(run.missing, "lead"),
             clean(&group.sample)
         ));
+    }
+}
+
+/// Hosts that were left alone for a while: those that still are, or that asked for it.
+pub(super) fn slowed(to: &mut Lines<'_>, report: &Report) {
+    let is_over = report.stop == Stop::Finished;
+    let run = &report.statistics;
+    let asked = |origin| run.hosts.get(origin).is_some_and(|host| host.refused > 0);
+    let mut slowed: Vec<_> = run.slowed.iter().collect();
+    slowed.retain(|(origin, _)| !is_over || asked(*origin));
+    slowed.sort_by_key(|(_, slowed)| std::cmp::Reverse(slowed.count));
+    for (origin, slowed) in slowed.iter().take(SHOWN) {
+        let times = match slowed.count {
+            1 => "once".to_owned(),
+            times => format!("{} times", count(times)),
+        };
+        let (origin, why) = (clean(origin), shorten(&slowed.why, 200));
+        if is_over {
+            to.note(&format!("{origin} was slowed down {times}: {why}"));
+        } else {
+            let until = slowed.until.strftime("%H:%M:%S UTC");
+            to.warning(&format!(
+                "{origin} was slowed down {times}: {why}; it is left alone until {until}"
+            ));
+        }
     }
 }
 
@@ -165,10 +190,14 @@ pub(super) fn selectors(to: &mut Lines<'_>, report: &Report) {
         }
     }
     for (table, items) in &run.items {
+        let is_told = |name: &String| {
+            let mut told = report.emptier.iter();
+            told.any(|other| other.table == *table && other.column == *name)
+        };
         for (column, _) in items
             .empty
             .iter()
-            .filter(|(_, n)| **n == items.emitted && **n > 1)
+            .filter(|(name, n)| **n == items.emitted && **n > 1 && !is_told(name))
         {
             to.warning(&format!(
                 "`{}` of {} is empty in all {}",

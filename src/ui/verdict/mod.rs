@@ -37,6 +37,8 @@ pub fn verdict(report: &Report, crawled: &Crawled, style: Style) -> String {
     start(&mut text, report);
     errors::errors(&mut text, report);
     errors::nothing(&mut text, report);
+    errors::emptier(&mut text, report);
+    links::slowed(&mut text, report);
     links::missing(&mut text, &report.statistics);
     links::refused(&mut text, &report.statistics);
     links::skipped(&mut text, &report.statistics);
@@ -114,7 +116,10 @@ fn head(to: &mut Lines<'_>, report: &Report) {
         duration(report.elapsed),
     );
     match &report.stop {
-        Stop::Broken(why) => to.error(&clean(why)),
+        Stop::Broken(why) => {
+            to.error(&clean(why));
+            to.more("what is stored is whole, and the rest is queued: mend it, and go on");
+        }
         Stop::UnknownStep(step) => unknown_step(to, &clean(step), &clean(&run.spider)),
         _ => {}
     }

@@ -202,6 +202,7 @@ fn stopped() {
     insta::assert_snapshot!(text(Stop::Broken("disk full while writing x".into()), statistics()), @r"
     ✗ books  run 42: broke off, 1 049 pages, 949 items in 2.0 s (524 pages/s)   exit 70
     error: disk full while writing x
+         what is stored is whole, and the rest is queued: mend it, and go on
       db crawl.db (41 MB)   go on: nephila crawl books
     ");
 }

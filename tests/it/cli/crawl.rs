@@ -48,7 +48,7 @@ async fn the_other_spiders() {
         .env("SHOP_PASSWORD", "wrong");
     insta::assert_snapshot!(Ran::from(&wrong.output().unwrap()).said(), @r"
     ✗ orders  run 4: 1 page, 0 items in TIME   exit 1
-    error: orders::orders failed on 1 of 1 page: answered 403 Forbidden
+    error: orders::orders failed on 1 of 1 page: answered 403 Forbidden to POST
          page      http://127.0.0.1:PORT/login  (from http://127.0.0.1:PORT/login)
     error: nothing was scraped: 1 page, 0 items
          orders::login ran on 1 page and returned no item
@@ -65,7 +65,7 @@ async fn a_limit_and_the_rest() {
     let first = folder.run(&format!("{line} --limit 10 -j 1"));
     insta::assert_snapshot!(first.said(), @r"
     ■ books  run 1: stopped at max_pages (12 queued), 10 pages, 9 items in TIME   exit 3
-      db crawl.db (SIZE)   go on: nephila crawl books -a site=http://127.0.0.1:PORT/
+      db crawl.db (SIZE)   go on: nephila crawl books -a site=http://127.0.0.1:PORT/ -j 1
     exit 3
     ");
     let second = folder.run(&line);
@@ -135,4 +135,38 @@ async fn interrupted_and_resumed() {
     assert_eq!(books.len(), 200, "every book once, by both runs together");
     books.dedup();
     assert_eq!(books.len(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_twice() {
+    let site = site().await;
+    let folder = Folder::new();
+    let url = site.page("/slow?ms=60000").to_string();
+    let mut child = folder
+        .nephila(&["crawl", &url, "-s", "stop_timeout=1h", "-s", "timeout=1h"])
+        .spawn()
+        .unwrap();
+    let asked = || site.log().iter().any(|hit| hit.path.starts_with("/slow"));
+    while !asked() {
+        tokio::task::yield_now().await;
+    }
+    let id = child.id().to_string();
+    let interrupt = || {
+        let kill = Command::new("kill").args(["-INT", &id]).status();
+        assert!(kill.unwrap().success());
+    };
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    interrupt();
+    stderr.read_line(&mut said).unwrap();
+    interrupt();
+    std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
+    let code = child.wait().unwrap().code();
+    insta::assert_snapshot!(super::normalised(&said), @r"
+    finishing what is in flight; again to stop now
+    stopping now; the same command goes on later
+    ■ links  run 1: interrupted (1 queued), 0 pages, 0 items in TIME   exit 130
+      db crawl.db (SIZE)   go on: nephila crawl 'http://127.0.0.1:PORT/slow?ms=60000' -s stop_timeout=1h -s timeout=1h
+    ");
+    assert_eq!(code, Some(130));
 }

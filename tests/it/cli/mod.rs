@@ -109,7 +109,7 @@ fn normalised(text: &str) -> String {
         (r" \(\d+(\.\d+)? [kM]?B\)", " (SIZE)"),
         (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "DATE"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "DATE"),
-        (r"\d\d:\d\d UTC", "TIME"),
+        (r"\d\d:\d\d(:\d\d)? UTC", "TIME"),
         (r"by process \d+", "by process PID"),
         (r"localhost:\d+", "localhost:PORT"),
     ] {

@@ -48,6 +48,7 @@ async fn a_daily_quota_outlives_the_process() {
     let first = folder.run(&line);
     insta::assert_snapshot!(first.said(), @r"
     ■ books  run 1: stopped at max_wait (13 queued), 9 pages, 8 items in TIME   exit 3
+    warning: http://127.0.0.1:PORT was slowed down once: its 10 requests of today (per_day); it is left alone until TIME
       db crawl.db (SIZE)   go on: nephila crawl books -a site=http://127.0.0.1:PORT/
     exit 3
     ");

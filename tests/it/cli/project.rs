@@ -53,7 +53,7 @@ async fn a_project_that_builds_and_crawls() {
     // The same versions as here, so that nothing is looked up and little is built.
     std::fs::copy(checkout.join("Cargo.lock"), shop.join("Cargo.lock")).unwrap();
     if !is_offline_ready(&shop) {
-        eprintln!("skipped: Cargo's registry is not here, and there may be no network");
+        crate::skipped("Cargo's registry is not here, and there may be no network");
         return;
     }
     let site = site().await;

@@ -137,7 +137,7 @@ async fn runs_and_spiders() {
     insta::assert_snapshot!(shown("list --format csv"), @r#"
     spider,about,steps,tables,last run,state,items
     books,"Books of a shop: the demo's, or `-a site=https://books.toscrape.com/`","list, book",books,,,
-    links,"Every page that links lead to from `-a start=URL`, on the same host",,,,,
+    links,"Every page that links lead to from `-a start=URL`, on the same host",page,links,,,
     orders,Orders behind the demo shop's login,"login, orders",orders,,,
     quotes,"Quotes from a JSON API: the demo site's, or `-a site=https://quotes.toscrape.com/`",page,quotes,DATE,finished,30
     "#);

@@ -1,7 +1,9 @@
 //! Bad situations: what is said, and the code.
 
+use nephila::site::Options;
+
 use super::server::{self, serve};
-use super::{Folder, site};
+use super::{Folder, site, site_with};
 
 const FAST: &str = "-s retries=1 -s retry_delay=1ms";
 
@@ -132,6 +134,151 @@ fn what_robots_forbid() {
     "#);
 }
 
+/// A shop whose books have no stars.
+fn without_stars() -> &'static [server::Answer] {
+    let links = (1..=20).map(|n| format!("<a href=/{n}>{n}</a>"));
+    let links = links.collect::<Vec<_>>().concat();
+    let list = format!("<article><h3>{links}</h3></article>");
+    let book = |n| {
+        format!(
+            "<ul class=breadcrumb><li><a>Art</a><li>B</ul><h1>B{n}</h1>\
+             <p class=price>£1.00</p><table><tr><td>u{n}</td></tr></table>"
+        )
+    };
+    let leak = |text: String| -> &'static str { text.leak() };
+    let mut pages = vec![("/", 200, leak(list))];
+    pages.extend((1..=20).map(|n| (leak(format!("/{n}")), 200, leak(book(n)))));
+    pages.leak()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_is_lost() {
+    let address = serve(without_stars());
+    let folder = Folder::new();
+    let line = format!("crawl books -a site=http://{address}/");
+    assert_eq!(folder.run(&line).code, 0);
+    // As if they had had some, and as if all of them had been in stock.
+    change(
+        &folder,
+        "UPDATE run SET report = json_set(report, '$.items.books.empty.stars', 2)",
+    )
+    .await;
+    let expected = folder.run(&line).said();
+    insta::assert_snapshot!(expected, @r#"
+    ✗ books  run 2: 21 pages, 20 items in TIME   exit 1
+    error: `stars` of books was found in no item (90 % in run 1)
+         the site may have changed: look at its selector; --allow-empty if that is meant
+    warning: `stock` of books is empty in all 20 rows
+      db crawl.db (SIZE)   query: nephila query "select * from books limit 5"
+    exit 1
+    "#);
+    // It is told until it is mended, or meant.
+    assert_eq!(
+        folder.run(&line).said(),
+        expected.replace("run 2:", "run 3:")
+    );
+    insta::assert_snapshot!(folder.run(&format!("{line} --allow-empty")).said(), @r#"
+    ✓ books  run 4: 21 pages, 20 items in TIME
+    warning: `stars` of books was found in no item (90 % in run 1)
+    warning: `stock` of books is empty in all 20 rows
+      db crawl.db (SIZE)   query: nephila query "select * from books limit 5"
+    exit 0
+    "#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_is_found_less_often() {
+    let site = site().await;
+    let folder = Folder::new();
+    let line = format!("crawl books -a site={}", site.url());
+    assert_eq!(folder.run(&line).code, 0);
+    change(
+        &folder,
+        "UPDATE run SET report = json_set(report, '$.items.books.empty.stars', 0)",
+    )
+    .await;
+    insta::assert_snapshot!(folder.run(&line).said(), @r#"
+    ✓ books  run 2: 63 pages, 60 items in TIME
+    warning: `stars` of books was found in 90 % of the items (100 % in run 1)
+      db crawl.db (SIZE)   query: nephila query "select * from books limit 5"
+    exit 0
+    "#);
+}
+
+#[test]
+fn a_host_that_says_too_many_requests() {
+    const PAGES: &[server::Answer] = &[
+        ("/", 200, "<title>t</title><a href=/1>1</a><a href=/2>2</a>"),
+        ("/1", 429, ""),
+        ("/2", 429, ""),
+    ];
+    let address = serve(PAGES);
+    let line = format!("crawl http://{address}/ -j 1");
+    let ran = Folder::new().run(&format!("{line} --time 1s -s retry_delay=10m"));
+    insta::assert_snapshot!(ran.said(), @r"
+    ■ links  run 1: stopped at max_time (2 queued), 1 page, 1 item in TIME   exit 3
+    warning: http://127.0.0.1:PORT was slowed down once: 429 Too Many Requests; it is left alone until TIME
+      db crawl.db (SIZE)   go on: nephila crawl http://127.0.0.1:PORT/ -s retry_delay=10m -j 1
+    exit 3
+    ");
+    let ran = Folder::new().run(&format!("{line} -s retries=1 -s retry_delay=1ms"));
+    insta::assert_snapshot!(ran.said(), @r#"
+    ✗ links  run 1: 1 page, 1 item in TIME   exit 1
+    error: links::page failed on 2 of 3 pages: answered 429 Too Many Requests, 2 tries
+         page      http://127.0.0.1:PORT/1  (from http://127.0.0.1:PORT/)
+    note: http://127.0.0.1:PORT was slowed down 4 times: 429 Too Many Requests
+      db crawl.db (SIZE)   query: nephila query "select * from links limit 5"
+    exit 1
+    "#);
+}
+
+/// Runs a crawl on a disk of its own with room for a hundred pages, and makes it larger once it is full.
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(target_os = "linux")]
+async fn a_full_disk() {
+    const SCRIPT: &str = r#"
+        mount -t tmpfs -o size=400k none disk || exit 99
+        cd disk
+        "$0" crawl books -a "site=$1" --db crawl.db 2>../said &
+        until grep -q 'disk full' ../said; do kill -0 $! || break; sleep 0.05; done
+        mount -o remount,size=64m none .
+        wait $!
+        code=$?
+        "$0" query --db crawl.db 'select count(*) as n from books'
+        exit $code
+    "#;
+    let site = site_with(Options::default()).await;
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("disk")).unwrap();
+    let nephila = env!("CARGO_BIN_EXE_nephila");
+    let mut command = folder.command(
+        "unshare",
+        &["--user", "--map-root-user", "--mount", "bash", "-c"],
+    );
+    let Ok(output) = command
+        .args([SCRIPT, nephila, site.url().as_str()])
+        .output()
+    else {
+        return crate::skipped("unshare is not here, for a disk that gets full");
+    };
+    let ran = super::Ran::from(&output);
+    if ran.code == 99
+        || ran.stderr.contains("unshare failed")
+        || ran.stderr.contains("not permitted")
+    {
+        return crate::skipped("no file system may be mounted here, for a disk that gets full");
+    }
+    assert_eq!(
+        (ran.code, &*ran.stdout),
+        (0, "{\"n\":1000}\n"),
+        "{}",
+        ran.stderr
+    );
+    let said = folder.read("said");
+    let warning = "disk full while writing crawl.db; trying again for 60 s";
+    assert_eq!(said.matches(warning).count(), 1, "{said}");
+}
+
 #[test]
 fn settings_that_do_not_exist() {
     let folder = Folder::new();
@@ -225,14 +372,11 @@ async fn a_step_that_is_gone() {
     let line = format!("crawl books -a site={}", site.url());
     assert_eq!(folder.run(&format!("{line} --limit 5 -j 1")).code, 3);
     // As if the step had been renamed since.
-    let path = folder.path("crawl.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
-    let mut database = sqlx::ConnectOptions::connect(&options).await.unwrap();
-    sqlx::query("UPDATE queue SET step = 'boook' WHERE step = 'book'")
-        .execute(&mut database)
-        .await
-        .unwrap();
-    sqlx::Connection::close(database).await.unwrap();
+    change(
+        &folder,
+        "UPDATE queue SET step = 'boook' WHERE step = 'book'",
+    )
+    .await;
     insta::assert_snapshot!(folder.run(&line).said(), @r#"
     error: 16 requests queued for step `boook`, which spider `books` no longer has
          renamed to `book`?  add #[step(was = "boook")] above it
@@ -240,4 +384,13 @@ async fn a_step_that_is_gone() {
     exit 2
     "#);
     assert_eq!(folder.run(&format!("{line} --fresh")).code, 0);
+}
+
+/// Changes the database of a folder behind everybody's back.
+async fn change(folder: &Folder, sql: &'static str) {
+    let path = folder.path("crawl.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let mut database = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query(sql).execute(&mut database).await.unwrap();
+    sqlx::Connection::close(database).await.unwrap();
 }
