@@ -128,6 +128,8 @@ mod guides {
     mod spiders {}
     #[doc = include_str!("../docs/library.md")]
     mod library {}
+    #[doc = include_str!("../docs/cache.md")]
+    mod cache {}
     #[doc = include_str!("../docs/middleware.md")]
     mod middleware {}
     #[doc = include_str!("../docs/database.md")]

@@ -3,6 +3,7 @@
 //! What was typed (a flag, `nephila.toml`, `NEPHILA_*`, a spider's attribute) is a layer of TOML;
 //! layers are merged key by key and become one [`Settings`] once, at the edge.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -163,6 +164,14 @@ pub struct Settings {
     pub stop_timeout: Duration,
     /// Whether cookies are kept and sent.
     pub cookies: bool,
+    /// Whether pages are kept on disk: `"off"`, `"http"` as servers allow it, or `"dev"`, which fetches
+    /// every page once and replays it for ever.
+    pub cache: CacheMode,
+    /// Where they are kept. Unset: `$XDG_CACHE_HOME/nephila`, by default `~/.cache/nephila`.
+    pub cache_folder: Option<String>,
+    /// How much is kept; what was not used for longest goes first.
+    #[serde(with = "human::bytes")]
+    pub cache_size: usize,
     /// Threads that run steps. Unset: one per core.
     pub step_threads: Option<usize>,
     /// Pages written in one transaction, at the most. 1 to 1,000.
@@ -228,6 +237,9 @@ impl Default for Settings {
             step_timeout: Duration::from_mins(1),
             stop_timeout: Duration::from_secs(10),
             cookies: true,
+            cache: CacheMode::Off,
+            cache_folder: None,
+            cache_size: 1024 * 1024 * 1024,
             step_threads: None,
             commit_pages: 100,
             commit_delay: Duration::from_millis(25),
@@ -244,6 +256,34 @@ pub enum RobotsMode {
     Obey,
     /// Not fetched. Only where you may.
     Ignore,
+}
+
+/// Whether pages are kept on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheMode {
+    /// Every request goes out.
+    Off,
+    /// A private cache by RFC 9111.
+    Http,
+    /// Every page is fetched once and replayed from then on. For writing a spider.
+    Dev,
+}
+
+impl Settings {
+    /// The folder of the cache: the setting, else the user's own by the XDG rules; none if there is
+    /// no home.
+    pub fn cache_root(&self) -> Option<PathBuf> {
+        if let Some(folder) = &self.cache_folder {
+            return Some(PathBuf::from(folder));
+        }
+        let absolute = |name| {
+            let path = PathBuf::from(std::env::var_os(name)?);
+            path.is_absolute().then_some(path)
+        };
+        let root = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+        Some(root.join("nephila"))
+    }
 }
 
 /// How many pages may fail in a crawl that still counts as a success.

@@ -28,6 +28,9 @@ pub(super) struct SettingFlags {
     /// Requests per host and time: 5/s, 30/m, 1000/h
     #[arg(long, value_name = "RATE", help_heading = "Speed and politeness")]
     rate: Option<String>,
+    /// Keep pages on disk: off, http (as servers allow it), dev (each page once, then replayed)
+    #[arg(long, value_name = "MODE", help_heading = "Storage")]
+    cache: Option<String>,
     /// Stop after this many pages; the same command goes on
     #[arg(long, value_name = "PAGES", help_heading = "Scope")]
     limit: Option<String>,
@@ -62,6 +65,7 @@ impl SettingFlags {
         let delay = self.rate.as_deref().map(delay_of).transpose()?;
         let flags = [
             ("concurrency", "-j", &self.concurrency),
+            ("cache", "--cache", &self.cache),
             ("max_pages", "--limit", &self.limit),
             ("max_depth", "--depth", &self.depth),
             ("max_time", "--time", &self.time),

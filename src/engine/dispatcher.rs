@@ -28,7 +28,7 @@ use super::shared::Shared;
 use crate::clock;
 use crate::frontier::{Frontier, Next};
 use crate::policy::traps::HostPages;
-use crate::request::HostKey;
+use crate::request::{HostKey, Source};
 use crate::spider::step_named;
 use crate::store::{Host, Rest, RobotsFile, Store, StoreError, Taken, Ticket, TicketKey};
 
@@ -350,7 +350,8 @@ impl Dispatcher {
             } => {
                 self.fetching -= 1;
                 self.frontier.fetched(host);
-                self.note_exchange(host, file.status, took, file.body.len() as u64);
+                let answer = (file.status, Source::Network);
+                self.note_exchange(host, answer, took, file.body.len() as u64);
                 self.robots_came(host, file, may_change);
             }
             Message::Returned(keys) => self.returned(keys),
@@ -371,15 +372,23 @@ impl Dispatcher {
 
     fn fetched(&mut self, exchange: Exchange) {
         let Exchange {
-            host,
+            key,
             status,
             took,
             bytes,
+            source,
             trouble,
         } = exchange;
+        let host = key.host;
         self.fetching -= 1;
         self.frontier.fetched(host);
-        self.note_exchange(host, status, took, bytes);
+        self.note_exchange(host, (status, source), took, bytes);
+        if source == Source::Cache {
+            // It says nothing about the host.
+            self.frontier.unsent(key);
+            self.uncount(host);
+            return;
+        }
         match trouble {
             Some(trouble) => self.in_trouble(host, &trouble.why, trouble.retry_after),
             None => {
@@ -390,7 +399,13 @@ impl Dispatcher {
         }
     }
 
-    fn note_exchange(&self, host: HostKey, status: u16, took: Duration, bytes: u64) {
+    fn note_exchange(
+        &self,
+        host: HostKey,
+        (status, source): (u16, Source),
+        took: Duration,
+        bytes: u64,
+    ) {
         if let Some(host) = self.frontier.host(host) {
             let origin = host.origin.clone();
             self.shared.bus.emit(&Event::Fetched {
@@ -398,6 +413,7 @@ impl Dispatcher {
                 status,
                 took,
                 bytes,
+                source,
             });
         }
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use crate::page::{FieldError, Truncation};
+use crate::request::Source;
 use crate::store::{PageReceipt, PageState, Refused, Resumed, RunId};
 
 /// Something that happened. Hooks get every one of them, in order, from the task that did it.
@@ -41,6 +42,8 @@ pub enum Event {
         took: Duration,
         /// Body bytes on the wire.
         bytes: u64,
+        /// Whether a server was asked.
+        source: Source,
     },
     /// A page is done, failed or skipped, and that is stored.
     Page(Box<PageEvent>),

@@ -18,16 +18,17 @@ use crate::clock;
 use crate::fetch::{FailureKind, FetchError};
 use crate::policy::redirect;
 use crate::policy::retry::{Backoff, Class, parse_retry_after};
-use crate::request::{HostKey, Request, Response};
+use crate::request::{Request, Response, Source};
 use crate::spider::step_named;
-use crate::store::{PageCommit, PageReceipt, PageRow, PageState, Ticket, Verdict};
+use crate::store::{PageCommit, PageReceipt, PageRow, PageState, Ticket, TicketKey, Verdict};
 
 /// What the dispatcher learns of an exchange.
 pub(super) struct Exchange {
-    pub(super) host: HostKey,
+    pub(super) key: TicketKey,
     pub(super) status: u16,
     pub(super) took: Duration,
     pub(super) bytes: u64,
+    pub(super) source: Source,
     /// The host itself is in trouble: 429, 503, no answer.
     pub(super) trouble: Option<Trouble>,
 }
@@ -71,7 +72,8 @@ pub(super) async fn live(
         Err(error) => error.response.as_deref(),
     };
     let exchange = Exchange {
-        host: ticket.key.host,
+        key: ticket.key,
+        source: answer.map_or(Source::Network, |response| response.source),
         status: answer.map_or(0, |response| response.status.as_u16()),
         took,
         bytes: answer.map_or(0, |response| response.wire_bytes),

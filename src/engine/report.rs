@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::emptier::{Emptier, emptier};
 use super::event::{Event, PageEvent, Stop};
+use crate::request::Source;
 use crate::settings::Settings;
 use crate::store::{PageState, Resumed};
 
@@ -40,6 +41,8 @@ pub struct Statistics {
     pub queued: u64,
     /// Seeds the spider sent.
     pub seeds: u64,
+    /// Answers that came from the cache, those included that the server was asked about first.
+    pub cached: u64,
     /// Body bytes on the wire.
     pub bytes: u64,
     /// Pages and items by step.
@@ -173,8 +176,14 @@ impl Statistics {
                 status,
                 took,
                 bytes,
+                source,
             } => {
-                self.fetched(origin, *status, *took, *bytes);
+                self.cached += u64::from(*source != Source::Network);
+                if *source == Source::Cache {
+                    *self.statuses.entry(*status).or_default() += 1;
+                } else {
+                    self.fetched(origin, *status, *took, *bytes);
+                }
             }
             Event::Page(page) => self.page(page),
             Event::Retry { .. } => self.retries += 1,

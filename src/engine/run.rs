@@ -17,7 +17,7 @@ use super::report::Report;
 use super::shared::{Refusal, Shared};
 use super::{Crawl, CrawlError, StopHandle};
 use crate::clock;
-use crate::fetch::{BlockPages, DynFetch, HttpFetch, Middlewares};
+use crate::fetch::{BlockPages, Cache, DynFetch, HttpFetch, Middlewares};
 use crate::policy::params::ParamRules;
 use crate::policy::scope::Scope;
 use crate::policy::traps::Traps;
@@ -58,7 +58,10 @@ impl Crawl {
             (Arc::clone(&http) as Arc<dyn DynFetch>, Some(http))
         };
         let stages = self.middlewares.and(self.spider.middleware());
-        let fetch = stages.and(built_in(&settings)?).around(fetch);
+        let owner = [self.spider.name(), &self.args];
+        let fetch = stages
+            .and(built_in(&settings, &owner, http.as_ref())?)
+            .around(fetch);
         let store = store::open(&self.db).await?;
         let opening = Begin {
             spider: self.spider.name().to_owned(),
@@ -113,9 +116,17 @@ impl Crawl {
     }
 }
 
-/// The stages that settings ask for. They are nearest to the fetch.
-fn built_in(settings: &Settings) -> Result<Middlewares, CrawlError> {
+/// The stages that settings ask for. They are nearest to the fetch. A block page is told before it
+/// comes to the cache, which keeps no failure.
+fn built_in(
+    settings: &Settings,
+    owner: &[&str],
+    http: Option<&Arc<HttpFetch>>,
+) -> Result<Middlewares, CrawlError> {
     let mut stages = Middlewares::new();
+    if let Some(cache) = Cache::new(settings, owner, http.map(Arc::clone))? {
+        stages = stages.with(cache);
+    }
     if let Some(blocks) = BlockPages::new(settings)? {
         stages = stages.with(blocks);
     }

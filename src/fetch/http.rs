@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::Client;
 use rustls::RootCertStore;
 use tokio::time::{Instant, timeout};
@@ -18,7 +18,7 @@ use super::failure::{bytes_as_text, explain, time_as_text};
 use super::guard::{Guard, Refused};
 use super::wait::Wait;
 use super::{FailureKind, Fetch, FetchError, Jar};
-use crate::request::{Request, Response, origin_of};
+use crate::request::{Request, Response, Source, origin_of};
 use crate::settings::Settings;
 
 /// The fetch of a crawl, unless another is given: HTTP over TCP and TLS.
@@ -79,6 +79,9 @@ pub enum FetchSetupError {
     /// The HTTP client can't be built.
     #[error("can't set up the HTTP client")]
     Client(#[source] reqwest::Error),
+    /// There is no place for the cache.
+    #[error("no folder for the cache: set `cache_folder`, or XDG_CACHE_HOME or HOME")]
+    CacheFolder,
     /// A pattern of `blocked` can't be read.
     #[error("`blocked` has a bad pattern: {0}")]
     Blocked(#[source] regex::Error),
@@ -159,6 +162,32 @@ impl HttpFetch {
         self.jar.as_ref()
     }
 
+    /// What tells whose a request is: its own headers, and the cookies and the login that go with it.
+    pub(super) fn sent_headers(&self, request: &Request) -> HeaderMap {
+        let mut headers = request.headers.clone();
+        if let Some(jar) = &self.jar
+            && !headers.contains_key(header::COOKIE)
+            && let Some(cookies) = jar.cookie_header(&request.url)
+        {
+            headers.insert(header::COOKIE, cookies);
+        }
+        let url = self.with_login(&request.url);
+        if has_login(&url) && !headers.contains_key(header::AUTHORIZATION) {
+            let login = [url.username(), ":", url.password().unwrap_or_default()].concat();
+            if let Ok(login) = HeaderValue::try_from(login) {
+                headers.insert(header::AUTHORIZATION, login);
+            }
+        }
+        headers
+    }
+
+    /// `body`, counted with those that are held at once.
+    pub(super) async fn hold(&self, body: Vec<u8>) -> Bytes {
+        let mut share = self.budget.share();
+        share.grow(body.len()).await;
+        share.keep(body)
+    }
+
     async fn exchange(&self, request: &Request) -> Result<Response, FetchError> {
         self.guard.check(&request.url).map_err(blocked)?;
         let (client, outgoing) = self.outgoing(request)?;
@@ -191,6 +220,7 @@ impl HttpFetch {
             body,
             wire_bytes,
             took: started.elapsed(),
+            source: Source::Network,
         })
     }
 

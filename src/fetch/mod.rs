@@ -15,9 +15,11 @@ mod decode;
 mod failure;
 mod middleware;
 mod block_page;
+mod cache;
 
 pub use self::http::{FetchSetupError, HttpFetch};
 pub(crate) use block_page::BlockPages;
+pub(crate) use cache::Cache;
 pub use cookies::Jar;
 pub use guard::{Guard, Refused};
 pub use middleware::{Middleware, Middlewares, Next};

@@ -19,6 +19,8 @@ pub(super) struct HostQueue {
     pub(super) more: bool,
     /// Where it stands in the row.
     pub(super) place: Option<(Instant, u64)>,
+    /// The request that the latest turn was given to; none if it was an errand.
+    pub(super) latest: Option<i64>,
     window: VecDeque<Ticket>,
     concurrency: usize,
     loading: bool,
@@ -36,6 +38,7 @@ impl HostQueue {
             in_hand: HashSet::new(),
             more: true,
             place: None,
+            latest: None,
             window: VecDeque::new(),
             concurrency,
             loading: false,
@@ -60,6 +63,7 @@ impl HostQueue {
         self.pace.start(now, fraction, hands).ok()?;
         let ticket = self.window.pop_front()?;
         self.fetching += 1;
+        self.latest = Some(ticket.key.seq);
         self.in_hand.insert(ticket.key.seq);
         Some(Box::new(ticket))
     }

@@ -159,6 +159,9 @@ impl Frontier {
         };
         let started = queue.pace.start(now, fraction, &hands);
         queue.fetching += usize::from(started.is_ok());
+        if started.is_ok() {
+            queue.latest = None;
+        }
         self.place(host);
         started
     }
@@ -167,6 +170,18 @@ impl Frontier {
     pub fn fetched(&mut self, host: HostKey) {
         self.change(host, |queue| {
             queue.fetching = queue.fetching.saturating_sub(1);
+        });
+    }
+
+    /// A request that was handed out has asked nobody: its answer came from the cache. If its turn was
+    /// the latest of its host, the next one need not wait for it.
+    pub fn unsent(&mut self, key: TicketKey) {
+        let hands = self.hands.clone();
+        self.change(key.host, |queue| {
+            if queue.latest == Some(key.seq) {
+                queue.latest = None;
+                queue.pace.give_back(&hands);
+            }
         });
     }
 

@@ -51,17 +51,23 @@ pub(super) struct Pace {
     limiter: Option<Limiter>,
     /// The host is left alone until then.
     next: Instant,
+    /// What `next` was before the latest start, and what that made of it.
+    turn: Option<(Instant, Instant)>,
+}
+
+fn limiter(delay: Duration, hands: &Hands) -> Option<Limiter> {
+    let quota = Quota::with_period(delay)?.allow_burst(NonZeroU32::MIN);
+    Some(Limiter::direct_with_clock(quota, hands.clone()))
 }
 
 impl Pace {
     pub(super) fn new(delay: Duration, jitter: f64, next: Instant, hands: &Hands) -> Self {
-        let quota = Quota::with_period(delay).map(|quota| quota.allow_burst(NonZeroU32::MIN));
-        let limiter = quota.map(|quota| Limiter::direct_with_clock(quota, hands.clone()));
         Self {
             delay,
             jitter,
-            limiter,
+            limiter: limiter(delay, hands),
             next,
+            turn: None,
         }
     }
 
@@ -95,8 +101,21 @@ impl Pace {
             self.next = now + not_until.wait_time_from(hands.now());
             return Err(self.next);
         }
+        let before = self.next;
         self.next = now + self.delay.mul_f64(1.0 + self.jitter * fraction);
+        self.turn = Some((before, self.next));
         Ok(())
+    }
+
+    /// Takes the latest start back: nothing was sent.
+    pub(super) fn give_back(&mut self, hands: &Hands) {
+        if let Some((before, after)) = self.turn.take()
+            && self.next == after
+        {
+            // The start before it still holds `next` back, so governor may forget both.
+            self.next = before;
+            self.limiter = limiter(self.delay, hands);
+        }
     }
 }
 
@@ -126,6 +145,33 @@ mod tests {
         assert_eq!(gaps(300, 0.5, 1.0), [450, 450]);
         assert_eq!(gaps(300, 0.5, 0.0), [300, 300, 300]);
         assert_eq!(gaps(0, 0.5, 1.0).len(), 999);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_sent_nothing_is_given_back() {
+        let start = Instant::now();
+        let hands = Hands::new(start);
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut pace = Pace::new(Duration::from_millis(100), 0.0, start, &hands);
+        let begin = |pace: &mut Pace, ms| {
+            hands.set(at(ms));
+            pace.start(at(ms), 0.0, &hands)
+        };
+        assert_eq!(begin(&mut pace, 0), Ok(()));
+        // Sent; the next one is not, and neither is the one after.
+        for ms in [100, 101] {
+            assert_eq!(begin(&mut pace, ms), Ok(()));
+            pace.give_back(&hands);
+        }
+        assert_eq!(begin(&mut pace, 102), Ok(()));
+        // What was sent is not forgotten for a turn that is given back before its time.
+        assert_eq!(begin(&mut pace, 103), Err(at(202)));
+        pace.give_back(&hands);
+        pace.give_back(&hands);
+        assert_eq!(begin(&mut pace, 104), Ok(()));
+        pace.hold_until(at(900));
+        pace.give_back(&hands);
+        assert_eq!(begin(&mut pace, 300), Err(at(900)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,6 +21,20 @@ pub struct Response {
     pub wire_bytes: u64,
     /// From the first byte sent to the last received.
     pub took: Duration,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Where a response comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A server, or whatever the fetch asks.
+    #[default]
+    Network,
+    /// The cache; the server has said that its page is still the same.
+    Revalidated,
+    /// The cache; no request went out.
+    Cache,
 }
 
 impl Response {
@@ -34,6 +48,7 @@ impl Response {
             wire_bytes: body.len() as u64,
             body,
             took: Duration::ZERO,
+            source: Source::Network,
         }
     }
 

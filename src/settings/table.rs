@@ -88,6 +88,9 @@ pub const SETTINGS: &[Setting] = &[
     setting("step_timeout", DURATION),
     setting("stop_timeout", DURATION),
     setting("cookies", SWITCH),
+    setting("cache", "off, http or dev"),
+    setting("cache_folder", "a folder"),
+    setting("cache_size", "a size of at least 1 MB, like \"1 GiB\""),
     setting("step_threads", "a whole number, 1 to 1000"),
     setting("commit_pages", "a whole number, 1 to 1000"),
     setting("commit_delay", DURATION),
@@ -161,6 +164,7 @@ impl Settings {
                 "max_attributes",
                 (1..=10_000).contains(&self.max_attributes),
             ),
+            ("cache_size", self.cache_size >= 1_000_000),
             (
                 "step_threads",
                 self.step_threads

@@ -129,6 +129,15 @@ impl Dispatcher {
         }
     }
 
+    /// Takes a count back: nothing was sent. A day that was used up with it stays so.
+    pub(super) fn uncount(&mut self, key: HostKey) {
+        if let (Some(quota), Some(host)) = (self.quotas.get(&key), self.frontier.host_mut(key))
+            && !quota.is_used_up(host)
+        {
+            host.sent = host.sent.saturating_sub(1);
+        }
+    }
+
     /// Counts a page for its host, which may have been the last one that it has.
     pub(super) fn count_page(&mut self, ticket: &Ticket) {
         let key = ticket.key.host;

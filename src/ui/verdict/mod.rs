@@ -101,6 +101,10 @@ fn head(to: &mut Lines<'_>, report: &Report) {
     let resumed = run.resumed.map_or_else(String::new, |resumed| {
         format!(" after {} before", count(resumed.pages))
     });
+    let cached = match run.cached {
+        0 => String::new(),
+        cached => format!(" ({} from the cache)", count(cached)),
+    };
     let exit = if code == 0 {
         String::new()
     } else {
@@ -108,7 +112,7 @@ fn head(to: &mut Lines<'_>, report: &Report) {
     };
     let _ = writeln!(
         to.text,
-        "{mark} {}  run {}:{stopped} {}{resumed}, {} in {}{speed}{exit}",
+        "{mark} {}  run {}:{stopped} {}{cached}{resumed}, {} in {}{speed}{exit}",
         style.bold(clean(&run.spider)),
         run.run,
         plural(run.pages, "page"),

@@ -1,6 +1,7 @@
 //! The commands as people type them: the real binary in a folder of its own, against servers in this
 //! process.
 
+mod cache;
 mod crawl;
 mod polite;
 mod project;
