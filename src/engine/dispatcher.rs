@@ -89,6 +89,8 @@ pub(super) struct Dispatcher {
     /// What is known of each leased host's robots.txt.
     rules: HashMap<HostKey, Rules>,
     host_pages: HostPages,
+    /// Patterns that had been caught when the windows were last weeded.
+    caught: usize,
     /// Hosts that may have only so many requests a day.
     quotas: HashMap<HostKey, Quota>,
     /// Hosts whose robots.txt is to be fetched, and when.
@@ -125,6 +127,7 @@ impl Dispatcher {
             jobs,
             tasks: JoinSet::new(),
             rules: HashMap::new(),
+            caught: 0,
             host_pages: HostPages::new(shared.settings.max_pages_per_host),
             quotas: HashMap::new(),
             errands: BTreeSet::new(),
@@ -427,6 +430,14 @@ impl Dispatcher {
                 self.lease_at = Some(Instant::now());
             }
         }
+        let caught = self.shared.traps.caught();
+        if caught > self.caught {
+            let hosts: Vec<_> = self.rules.keys().copied().collect();
+            for host in hosts {
+                self.weed(host);
+            }
+        }
+        self.caught = caught;
         if committed.seeded {
             self.start.seeding = false;
             self.lease_at = Some(Instant::now());

@@ -108,7 +108,39 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_megabyte_is_one_pass() {
+        let base = Url::parse("http://example.com/a/b?c").unwrap();
+        let check = |piece: &str, length: usize| {
+            for before in ["", "http://"] {
+                let text = format!("{before}{}", piece.repeat(length / piece.len()));
+                if let Ok(url) = base.join(&text) {
+                    assert!(canonical(&url, usize::MAX).is_ok());
+                    let is_long = url.as_str().len() > 8192;
+                    assert_eq!(canonical(&url, 8192).is_err(), is_long);
+                }
+            }
+        };
+        check("../a/", 1 << 20);
+        for piece in [
+            "/", "%2e/", "\\", "?", "#", "@", ":", ".", "\u{e4}", "\t", "%",
+        ] {
+            check(piece, 1 << 17);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn any_link_has_a_canonical_form_or_none(link in "\\PC{0,60}", start in "(|/|//|http:|https://|[?]|#)") {
+            let base = Url::parse("http://example.com/a/b?c").unwrap();
+            if let Ok(url) = base.join(&format!("{start}{link}"))
+                && let Ok((origin, rest)) = canonical(&url, 8192)
+            {
+                let again = Url::parse(&format!("{origin}{rest}")).unwrap();
+                prop_assert_eq!(canonical(&again, 8192), Ok((origin, rest)));
+            }
+        }
+
         #[test]
         fn canonical_is_a_fixed_point(path in "[ -~]{0,40}") {
             if let Ok(url) = Url::parse(&format!("http://example.com/{path}"))

@@ -17,6 +17,7 @@ use crate::engine::rules::{self, Rules, Sentence};
 use crate::frontier::Politeness;
 use crate::policy::retry::Backoff;
 use crate::policy::scope::is_loopback;
+use crate::policy::traps::pattern_of;
 use crate::request::HostKey;
 use crate::settings::RobotsMode;
 use crate::store::{Host, PageState, RobotsFile, Ticket};
@@ -352,13 +353,19 @@ impl Dispatcher {
         let Some(rules) = self.rules.get(&key).cloned() else {
             return;
         };
-        let weeds = self
-            .frontier
-            .weed(key, |ticket| rules.forbid(&ticket.request.url).is_some());
+        let traps = &self.shared.traps;
+        let weeds = self.frontier.weed(key, |ticket| {
+            let url = &ticket.request.url;
+            rules.forbid(url).is_some() || traps.is_caught(url)
+        });
         for ticket in weeds {
-            let Some(sentence) = rules.forbid(&ticket.request.url) else {
-                continue;
-            };
+            let url = &ticket.request.url;
+            // What is not forbidden was caught, even if it would not be any more.
+            let sentence = rules.forbid(url).unwrap_or_else(|| Sentence {
+                reason: "same_pages",
+                message: format!("pages of {} are all the same", pattern_of(url)),
+                state: PageState::Skipped,
+            });
             let Sentence {
                 reason,
                 message,

@@ -15,6 +15,11 @@ pub(super) fn is_far(url: &Url, this_year: i16) -> bool {
     let far =
         |year: i16| YEARS.contains(&year) && (year > this_year + AHEAD || year < this_year - BACK);
     let text = url[url::Position::BeforePath..url::Position::AfterQuery].as_bytes();
+    // Looked for once, however many years there are.
+    let mut has_month = None;
+    let mut is_year_of_month = |before: &[u8]| {
+        is_named_year(before) && *has_month.get_or_insert_with(|| is_month_named(text))
+    };
     let mut at = 0;
     while at < text.len() {
         if !text[at].is_ascii_digit() {
@@ -26,7 +31,7 @@ pub(super) fn is_far(url: &Url, this_year: i16) -> bool {
         let before = &text[..at];
         let after = &text[at + length..];
         let year = match length {
-            4 if is_month(after) || is_year_of_month(before, text) => year(number),
+            4 if is_month(after) || is_year_of_month(before) => year(number),
             6 | 8 if is_named_date(before) && is_compact(number) => year(&number[..4]),
             _ => None,
         };
@@ -58,15 +63,17 @@ fn is_month_number(two: &[u8]) -> bool {
     matches!(two, [b'0', b'1'..=b'9'] | [b'1', b'0'..=b'2'])
 }
 
-/// `year=` before it, and a month somewhere.
-fn is_year_of_month(before: &[u8], text: &[u8]) -> bool {
+/// `year=` before it.
+fn is_named_year(before: &[u8]) -> bool {
     let names = [&b"year="[..], b"yr=", b"y="];
     names.iter().any(|name| before.ends_with(name))
-        && ["month=", "mon=", "m="].iter().any(|name| {
-            let name = name.as_bytes();
-            text.windows(name.len() + 1)
-                .any(|window| matches!(window[0], b'?' | b'&') && &window[1..] == name)
-        })
+}
+
+/// `month=` among the parameters.
+fn is_month_named(text: &[u8]) -> bool {
+    let names = [&b"month="[..], b"mon=", b"m="];
+    let mut parameters = text.split(|byte| matches!(byte, b'?' | b'&')).skip(1);
+    parameters.any(|parameter| names.iter().any(|name| parameter.starts_with(name)))
 }
 
 /// `date=` or the like before it.

@@ -169,8 +169,14 @@ impl Traps {
         })
     }
 
-    fn is_caught(&self, url: &Url) -> bool {
-        if self.caught.load(Ordering::Relaxed) == 0 {
+    /// Patterns that were caught: whoever holds URLs back may have some of them.
+    pub fn caught(&self) -> usize {
+        self.caught.load(Ordering::Relaxed)
+    }
+
+    /// Whether all pages like `url` have been the same for too long.
+    pub fn is_caught(&self, url: &Url) -> bool {
+        if self.caught() == 0 {
             return false;
         }
         let memory = self.memory();

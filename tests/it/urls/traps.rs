@@ -117,6 +117,31 @@ async fn pages_that_are_all_the_same_end() {
     assert_eq!(refused(&report), BTreeMap::from([(subject.as_str(), 1)]));
 }
 
+/// What is queued already is not asked for either, and something else is not held back.
+#[tokio::test]
+async fn what_is_queued_of_them_is_skipped() {
+    let web = Web::serve(|hit: &Hit| match hit.path.as_str() {
+        "/" => {
+            let links = (0..2_000).map(|n| format!("<a href=/say/{n}></a>"));
+            Answer::html(links.collect::<String>() + "<a href=/last></a>")
+        }
+        "/last" => Answer::html("the last"),
+        _ => Answer::html("nothing to see"),
+    })
+    .await;
+    let report = crawl(&web, |settings| settings.max_same_pages = 30).await;
+    let port = web.url("/").port().unwrap();
+    let message = format!("pages of 127.0.0.1:{port}/say/{{n}} are all the same");
+    let skipped = report.statistics.skipped;
+    assert_eq!(
+        groups(&report),
+        [format!("skipped same_pages {message} x{skipped}")]
+    );
+    assert!(skipped > 1_500, "{skipped}");
+    assert_eq!(skipped + report.statistics.pages, 2_002);
+    assert!(web.lines().contains(&"GET /last".to_owned()));
+}
+
 #[tokio::test]
 async fn a_host_gets_its_share() {
     let web = site(|path| match path {
