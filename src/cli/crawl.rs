@@ -42,6 +42,9 @@ pub(super) struct Crawl {
     /// Write the crawl's items to a file too (.jsonl or .csv), or to - as JSON Lines
     #[arg(short = 'o', long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
+    /// In a .csv, texts that a spreadsheet would take for formulas get a ' before them
+    #[arg(long, requires = "output", help_heading = "Output")]
+    escape_formulas: bool,
     /// How progress is shown: auto is bar on a terminal, else line
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     progress: ProgressMode,
@@ -93,7 +96,10 @@ impl Crawl {
         let project = Project::find()?;
         let own = Some((spider.name(), spider.settings()));
         let (settings, _) = project.settings(own, &self.flags.layer()?)?;
-        let destination = self.output.as_deref().map(Destination::parse).transpose()?;
+        let destination = self.output.as_deref();
+        let destination = destination
+            .map(|path| Destination::parse(path, self.escape_formulas))
+            .transpose()?;
         let database = Database::find(db, &project);
         let order = Order {
             command: self.command(&database),

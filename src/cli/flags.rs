@@ -55,6 +55,14 @@ pub(super) struct SettingFlags {
 }
 
 impl SettingFlags {
+    /// What `-s` says alone.
+    pub(super) fn of(set: Vec<String>) -> Self {
+        Self {
+            set,
+            ..Self::default()
+        }
+    }
+
     /// The settings they mean; special flags win over `-s`.
     pub(super) fn layer(&self) -> Result<Layer, Failure> {
         let mut texts = Vec::new();

@@ -19,6 +19,9 @@ pub(super) enum Format {
     Csv,
     /// A table in Markdown
     Md,
+    /// CSV without formulas
+    #[value(skip)]
+    SafeCsv,
 }
 
 impl Format {
@@ -39,10 +42,14 @@ impl Format {
             Self::Table => Box::new(Table::new(to, output::stdout_style())),
             Self::Json => Box::new(JsonArray::new(to)),
             Self::Jsonl => Box::new(JsonLines::new(to)),
-            Self::Csv if output::stdout_is_terminal() => {
-                Box::new(super::table::Cleaned(Csv::new(to)))
+            Self::Csv | Self::SafeCsv => {
+                let csv = Csv::new(to).escape_formulas(self == Self::SafeCsv);
+                if output::stdout_is_terminal() {
+                    Box::new(super::table::Cleaned(csv))
+                } else {
+                    Box::new(csv)
+                }
             }
-            Self::Csv => Box::new(Csv::new(to)),
             Self::Md => Box::new(Markdown::new(to)),
         }
     }
@@ -62,10 +69,16 @@ pub(super) struct FormatFlag {
     /// How to print it [default: table on a terminal, jsonl in a pipe]
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Output")]
     format: Option<Format>,
+    /// In CSV, texts that a spreadsheet would take for formulas get a ' before them
+    #[arg(long, help_heading = "Output")]
+    escape_formulas: bool,
 }
 
 impl FormatFlag {
     pub(super) fn get(self) -> Format {
-        Format::or_default(self.format)
+        match Format::or_default(self.format) {
+            Format::Csv if self.escape_formulas => Format::SafeCsv,
+            format => format,
+        }
     }
 }

@@ -17,16 +17,17 @@ pub(super) enum Destination {
     /// Standard output, as JSON Lines.
     Stdout,
     JsonLines(PathBuf),
-    Csv(PathBuf),
+    /// And whether formulas are escaped.
+    Csv(PathBuf, bool),
 }
 
 impl Destination {
-    pub(super) fn parse(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn parse(path: &Path, escape_formulas: bool) -> Result<Self, Failure> {
         let extension = path.extension().and_then(|extension| extension.to_str());
         match extension.map(str::to_ascii_lowercase).as_deref() {
             _ if path == Path::new("-") => Ok(Self::Stdout),
             Some("jsonl" | "ndjson") => Ok(Self::JsonLines(path.to_owned())),
-            Some("csv") => Ok(Self::Csv(path.to_owned())),
+            Some("csv") => Ok(Self::Csv(path.to_owned(), escape_formulas)),
             _ => Err(
                 Failure::usage(format!("-o {}: its name says no format", path.display()))
                     .more("write .jsonl or .csv, or - for JSON Lines on standard output"),
@@ -37,7 +38,7 @@ impl Destination {
     fn path(&self) -> Option<&Path> {
         match self {
             Self::Stdout => None,
-            Self::JsonLines(path) | Self::Csv(path) => Some(path),
+            Self::JsonLines(path) | Self::Csv(path, _) => Some(path),
         }
     }
 
@@ -46,7 +47,7 @@ impl Destination {
         let Some(path) = self.path() else {
             return Ok(());
         };
-        if matches!(self, Self::Csv(_)) && tables.len() > 1 {
+        if matches!(self, Self::Csv(..)) && tables.len() > 1 {
             return Err(one_table(path, tables));
         }
         // Made and dropped: the folder is there and takes files.
@@ -77,11 +78,14 @@ impl Destination {
         };
         let mut file = WholeFile::create(path).map_err(|error| lost(path, &error, database))?;
         let written = match &self {
-            Self::Csv(_) if crawl.tables.len() > 1 => {
+            Self::Csv(..) if crawl.tables.len() > 1 => {
                 let names = crawl.tables.into_iter().map(|table| table.name);
                 return Err(one_table(path, &names.collect::<Vec<_>>()));
             }
-            Self::Csv(_) => crawl.write(&mut Csv::new(&mut file)).await?,
+            Self::Csv(_, escape) => {
+                let mut csv = Csv::new(&mut file).escape_formulas(*escape);
+                crawl.write(&mut csv).await?
+            }
             _ => crawl.write(&mut JsonLines::new(&mut file)).await?,
         };
         file.publish()

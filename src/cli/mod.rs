@@ -20,6 +20,7 @@ mod database;
 mod demo;
 mod explain;
 mod failure;
+mod fetch;
 mod flags;
 mod format;
 mod interrupt;
@@ -58,6 +59,7 @@ Examples:
   nephila crawl books                              run a spider; again: resume, or start anew
   nephila crawl https://docs.example/ --limit 500  follow the links of any site
   nephila query \"select * from books limit 5\"      SQL over the results
+  nephila fetch https://docs.example/              a page as a crawl gets it
   nephila explain https://docs.example/private     why a URL was not crawled";
 
 /// An async web scraper: spiders in, SQL out, nothing lost.
@@ -97,6 +99,7 @@ enum Command {
     Query(query::Query),
     Stats(stats::Stats),
     Explain(explain::Explain),
+    Fetch(Box<fetch::Fetch>),
     Config(Box<config::Config>),
     Completions(completions::Completions),
 }
@@ -107,6 +110,7 @@ impl Command {
         match self {
             Self::Crawl(crawl) => !crawl.is_url(),
             Self::Config(_) | Self::List(_) | Self::Explain(_) => true,
+            Self::Fetch(fetch) => fetch.needs_spiders(),
             _ => false,
         }
     }
@@ -150,6 +154,7 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Query(query) => block_on(query.run(db)),
         Command::Stats(stats) => block_on(stats.run(db)),
         Command::Explain(explain) => block_on(explain.run(db)),
+        Command::Fetch(fetch) => block_on(fetch.run()),
         Command::Config(config) => config.run(),
         Command::Completions(completions) => completions.run(),
     }

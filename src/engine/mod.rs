@@ -56,6 +56,7 @@ mod dispatcher;
 mod emptier;
 mod event;
 mod executor;
+mod fetcher;
 mod life;
 mod report;
 mod rules;
@@ -67,6 +68,7 @@ mod watchdog;
 
 pub use emptier::Emptier;
 pub use event::{Event, PageEvent, Stop};
+pub use fetcher::Fetcher;
 pub use report::{
     ErrorGroup, HostCount, ItemCount, Problem, RefusedCount, Report, SlowedCount, Statistics,
     StepCount, pattern_of,

@@ -9,7 +9,7 @@ use url::Url;
 use super::life::class_of;
 use super::shared::Shared;
 use crate::clock;
-use crate::fetch::FetchError;
+use crate::fetch::{DynFetch, FetchError};
 use crate::policy::redirect;
 use crate::policy::robots::{self, Availability, Robots};
 use crate::request::{Request, Response, StepRef};
@@ -81,7 +81,7 @@ impl Rules {
 /// Fetches a host's robots.txt; without an answer the status is 0 and the body says why. Also says
 /// whether another try may have another outcome.
 pub(super) async fn fetch(shared: &Shared, origin: &str) -> (RobotsFile, bool) {
-    let outcome = exchange(shared, origin).await;
+    let outcome = exchange(&*shared.fetch, origin).await;
     let at = clock::now();
     match outcome {
         Ok(response) => {
@@ -109,7 +109,7 @@ pub(super) async fn fetch(shared: &Shared, origin: &str) -> (RobotsFile, bool) {
     }
 }
 
-async fn exchange(shared: &Shared, origin: &str) -> Result<Response, FetchError> {
+pub(super) async fn exchange(fetch: &dyn DynFetch, origin: &str) -> Result<Response, FetchError> {
     let no_url = |_| FetchError::new(crate::fetch::FailureKind::Other, "no robots.txt URL");
     let url = Url::parse(&format!("{origin}/robots.txt")).map_err(no_url)?;
     let mut request = Request::new(url, StepRef::robots());
@@ -118,7 +118,7 @@ async fn exchange(shared: &Shared, origin: &str) -> Result<Response, FetchError>
         HeaderValue::from_static("text/plain, */*;q=0.5"),
     );
     loop {
-        let response = shared.fetch.fetch(&request).await?;
+        let response = fetch.fetch(&request).await?;
         if !redirect::is_redirect(response.status) {
             return Ok(response);
         }

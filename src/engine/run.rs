@@ -118,7 +118,7 @@ impl Crawl {
 
 /// The stages that settings ask for. They are nearest to the fetch. A block page is told before it
 /// comes to the cache, which keeps no failure.
-fn built_in(
+pub(super) fn built_in(
     settings: &Settings,
     owner: &[&str],
     http: Option<&Arc<HttpFetch>>,

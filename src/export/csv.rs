@@ -10,6 +10,7 @@ use crate::item::Value;
 pub struct Csv<W: Write> {
     to: csv::Writer<W>,
     columns: Vec<String>,
+    escape_formulas: bool,
 }
 
 impl<W: Write> Csv<W> {
@@ -18,7 +19,16 @@ impl<W: Write> Csv<W> {
         Self {
             to: csv::Writer::from_writer(to),
             columns: Vec::new(),
+            escape_formulas: false,
         }
+    }
+
+    /// Whether texts that a spreadsheet would take for formulas get a `'` before them: a page may
+    /// have put them there. What is read by programs is better left as it is.
+    #[must_use]
+    pub fn escape_formulas(mut self, escape: bool) -> Self {
+        self.escape_formulas = escape;
+        self
     }
 
     /// The writer, everything written.
@@ -47,13 +57,24 @@ impl<W: Write> Export for Csv<W> {
             return Err(io::Error::other("a CSV file holds one table"));
         }
         self.columns = columns.to_vec();
-        Ok(self.to.write_record(columns)?)
+        let shown = |name: &String| {
+            let escape = self.escape_formulas && is_formula(name);
+            if escape {
+                format!("'{name}")
+            } else {
+                name.clone()
+            }
+        };
+        Ok(self.to.write_record(columns.iter().map(shown))?)
     }
 
     fn row(&mut self, values: &[Value]) -> io::Result<()> {
         for value in values {
             match value {
                 Value::Null => self.to.write_field("")?,
+                Value::Text(text) if self.escape_formulas && is_formula(text) => {
+                    self.to.write_field(format!("'{text}"))?;
+                }
                 Value::Text(text) | Value::Json(text) => self.to.write_field(text)?,
                 Value::Integer(integer) => self.to.write_field(integer.to_string())?,
                 Value::Real(real) => self.to.write_field(real.to_string())?,
@@ -68,9 +89,76 @@ impl<W: Write> Export for Csv<W> {
     }
 }
 
+/// Whether a spreadsheet would compute something of `text`; spaces before it do not keep it from that.
+fn is_formula(text: &str) -> bool {
+    let first = text
+        .trim_start_matches([' ', '\u{a0}', '\u{3000}'])
+        .chars()
+        .next();
+    matches!(
+        first,
+        Some(
+            '=' | '+'
+                | '-'
+                | '@'
+                | '\t'
+                | '\r'
+                | '\n'
+                | '|'
+                | '\u{ff1d}'
+                | '\u{ff0b}'
+                | '\u{ff0d}'
+                | '\u{ff20}'
+        )
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn formulas_become_text_if_wanted() {
+        let texts = [
+            "=HYPERLINK(\"http://e.x\")",
+            " =1+1",
+            "+1",
+            "-1",
+            "@a",
+            "\t=1",
+            "\u{ff1d}1",
+        ];
+        for escape in [true, false] {
+            let mut export = Csv::new(Vec::new()).escape_formulas(escape);
+            export.begin(&["=a".to_owned(), "b".to_owned()]).unwrap();
+            for text in texts {
+                export
+                    .row(&[Value::Text(text.into()), Value::Integer(-1)])
+                    .unwrap();
+            }
+            export
+                .row(&[Value::Text("a=b".into()), Value::Real(-0.5)])
+                .unwrap();
+            let bytes = export.into_inner().unwrap();
+            let mut rows = csv::ReaderBuilder::new()
+                .has_headers(false)
+                .from_reader(&bytes[..]);
+            let cells: Vec<_> = rows
+                .records()
+                .map(|row| row.unwrap()[0].to_owned())
+                .collect();
+            let mark = if escape { "'" } else { "" };
+            let expected = ["=a"]
+                .into_iter()
+                .chain(texts)
+                .map(|text| format!("{mark}{text}"));
+            assert_eq!(
+                cells,
+                expected.chain(["a=b".to_owned()]).collect::<Vec<_>>()
+            );
+            assert!(String::from_utf8(bytes).unwrap().ends_with("a=b,-0.5\n"));
+        }
+    }
 
     #[test]
     fn quoted_where_needed() {

@@ -106,7 +106,7 @@ fn tls(roots: RootCertStore) -> Result<ClientConfig, FetchSetupError> {
     Ok(config)
 }
 
-fn default_headers(settings: &Settings) -> Result<HeaderMap, FetchSetupError> {
+pub(super) fn default_headers(settings: &Settings) -> Result<HeaderMap, FetchSetupError> {
     let user_agent = HeaderValue::from_str(&settings.user_agent)
         .map_err(|_| FetchSetupError::UserAgent(settings.user_agent.clone()))?;
     Ok(HeaderMap::from_iter([

@@ -48,6 +48,8 @@ pub struct HttpFetch {
     guard: Guard,
     jar: Option<Arc<Jar>>,
     logins: Logins,
+    /// What goes out with every request.
+    default_headers: HeaderMap,
     max_body: usize,
     max_header_bytes: usize,
     budget: Budget,
@@ -122,6 +124,7 @@ impl HttpFetch {
             guard,
             jar: settings.cookies.then(Arc::default),
             logins: Logins::default(),
+            default_headers: client::default_headers(settings)?,
             max_body: settings.max_body,
             max_header_bytes: settings.max_header_bytes,
             budget: Budget::new(settings.max_bytes_in_flight),
@@ -177,6 +180,20 @@ impl HttpFetch {
             if let Ok(login) = HeaderValue::try_from(login) {
                 headers.insert(header::AUTHORIZATION, login);
             }
+        }
+        headers
+    }
+
+    /// All headers that go out with `request`, but for those of the connection. Logins are not encoded:
+    /// for people, with secrets masked.
+    pub(crate) fn shown_headers(&self, request: &Request) -> HeaderMap {
+        let mut headers = self.default_headers.clone();
+        let sent = self.sent_headers(request);
+        for name in sent.keys() {
+            headers.remove(name);
+        }
+        for (name, value) in &sent {
+            headers.append(name, value.clone());
         }
         headers
     }

@@ -179,6 +179,11 @@ impl Next {
         Self::of(vec![Arc::new(stage)], Arc::new(Nowhere))
     }
 
+    /// A rest that is `stages`, the last of which answers everything.
+    pub(crate) fn before(stages: Middlewares) -> Self {
+        Self::of(stages.0, Arc::new(Nowhere))
+    }
+
     fn of(stages: Vec<Arc<dyn DynMiddleware>>, fetch: Arc<dyn DynFetch>) -> Self {
         Self {
             chain: Arc::new(Chain { stages, fetch }),

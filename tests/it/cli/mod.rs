@@ -4,6 +4,7 @@
 mod cache;
 mod crawl;
 mod polite;
+mod fetch;
 mod project;
 mod results;
 mod server;
