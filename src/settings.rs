@@ -3,6 +3,7 @@
 //! What was typed (a flag, `nephila.toml`, `NEPHILA_*`, a spider's attribute) is a layer of TOML;
 //! layers are merged key by key and become one [`Settings`] once, at the edge.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,6 +42,9 @@ pub struct Settings {
     pub user_agent: String,
     /// Whether robots.txt is obeyed: `"obey"` or `"ignore"`.
     pub robots: RobotsMode,
+    /// Whether a page's own `<meta name="robots">` and `X-Robots-Tag` are obeyed: `noindex` keeps its
+    /// items from being stored, `nofollow` its links from being followed.
+    pub robots_meta: bool,
     /// Hosts that may be crawled besides the seeds' own: `"shop.example"`, `"*.shop.example"`, or
     /// `"*"` for any.
     pub hosts: Vec<String>,
@@ -60,8 +64,25 @@ pub struct Settings {
     /// 1 s elsewhere.
     #[serde(with = "human::optional_duration")]
     pub delay: Option<Duration>,
+    /// Whose pace a host keeps: its own, or one shared with all hosts of its registrable domain or at
+    /// its address.
+    pub politeness: PolitenessBy,
     /// Part of the delay that is added at random: 0 is an exact pace, 0.5 waits 1 to 1.5 delays.
     pub jitter: f64,
+    /// Whether the delay follows a host's latency and its refusals, never below `delay`. Unset: off
+    /// on loopback, on elsewhere.
+    pub autothrottle: Option<bool>,
+    /// Requests that a host shall have in its hands on average, if AutoThrottle is on. 0.1 to 100.
+    pub autothrottle_target: f64,
+    /// The longest delay that AutoThrottle chooses.
+    #[serde(with = "human::duration")]
+    pub max_autothrottle_delay: Duration,
+    /// How long a robots.txt is used before it is fetched anew.
+    #[serde(with = "human::duration")]
+    pub robots_max_age: Duration,
+    /// How much of a robots.txt is read; what is beyond is ignored. 500 KiB to 1 MiB.
+    #[serde(with = "human::bytes")]
+    pub max_robots: usize,
     /// The longest Crawl-delay of a robots.txt that is obeyed; a longer one is cut to this.
     #[serde(with = "human::duration")]
     pub max_crawl_delay: Duration,
@@ -70,6 +91,9 @@ pub struct Settings {
     pub max_retry_after: Duration,
     /// Tries after the first for failures that may pass. 0 to 100.
     pub retries: u16,
+    /// The same for single kinds of failure: dns, connect, tls, timeout, reset, a status (503) or
+    /// a hundred of them (5xx).
+    pub retries_for: BTreeMap<String, u16>,
     /// Pause before the first retry; doubles with each, half of it random.
     #[serde(with = "human::duration")]
     pub retry_delay: Duration,
@@ -81,6 +105,9 @@ pub struct Settings {
     pub blocked: Vec<String>,
     /// Whether the challenge pages of well-known services are block pages, too.
     pub challenges: bool,
+    /// Failures in a row (no answer, 429, 503) after which a host is given up: without an answer its
+    /// requests fail, else they stay in the queue for a later run.
+    pub max_host_errors: u32,
     /// Links between a seed and a page. Unset: no limit.
     pub max_depth: Option<u16>,
     /// Pages of this run; then it stops, resumable. Unset: no limit.
@@ -189,6 +216,7 @@ impl Default for Settings {
         Self {
             user_agent: concat!("nephila/", env!("CARGO_PKG_VERSION")).to_owned(),
             robots: RobotsMode::Obey,
+            robots_meta: false,
             hosts: Vec::new(),
             include: Vec::new(),
             exclude: Vec::new(),
@@ -197,14 +225,22 @@ impl Default for Settings {
             concurrency: 32,
             concurrency_per_host: 8,
             delay: None,
+            politeness: PolitenessBy::Host,
             jitter: 0.25,
+            autothrottle: None,
+            autothrottle_target: 2.0,
+            max_autothrottle_delay: Duration::from_mins(1),
+            robots_max_age: Duration::from_hours(24),
+            max_robots: 1024 * 1024,
             max_crawl_delay: Duration::from_mins(1),
             max_retry_after: Duration::from_mins(10),
             retries: 3,
+            retries_for: BTreeMap::new(),
             retry_delay: Duration::from_secs(1),
             max_retry_delay: Duration::from_mins(2),
             blocked: Vec::new(),
             challenges: true,
+            max_host_errors: 10,
             max_depth: None,
             max_pages: None,
             max_time: None,
@@ -284,6 +320,18 @@ impl Settings {
         let root = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
         Some(root.join("nephila"))
     }
+}
+
+/// What keeps one pace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PolitenessBy {
+    /// Each host: scheme, name and port.
+    Host,
+    /// All hosts of a registrable domain, as the list of public suffixes has it.
+    Domain,
+    /// All hosts whose names resolve to the same address.
+    Address,
 }
 
 /// How many pages may fail in a crawl that still counts as a success.

@@ -136,7 +136,7 @@ CREATE TABLE cookie (
 CREATE TABLE refused (
     -- Links that never became requests, counted.
     crawl   INTEGER NOT NULL,  -- crawl.id
-    reason  TEXT    NOT NULL,  -- scope, include, exclude, depth, scheme, length, links, invalid; traps: far_dates...
+    reason  TEXT    NOT NULL,  -- scope, include, exclude, depth, scheme, length, links, nofollow, invalid; traps: far_dates...
     subject TEXT    NOT NULL,  -- what it hit: a host, a pattern, or nothing; '(others)' after 1000 different ones
     count   INTEGER NOT NULL,
     sample  TEXT    NOT NULL,  -- one of the links

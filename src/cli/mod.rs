@@ -32,6 +32,7 @@ mod orphans;
 mod output;
 mod project;
 mod query;
+mod robots;
 mod rows;
 mod spiders;
 mod stats;
@@ -60,7 +61,8 @@ Examples:
   nephila crawl https://docs.example/ --limit 500  follow the links of any site
   nephila query \"select * from books limit 5\"      SQL over the results
   nephila fetch https://docs.example/              a page as a crawl gets it
-  nephila explain https://docs.example/private     why a URL was not crawled";
+  nephila explain https://docs.example/private     why a URL was not crawled
+  nephila robots https://docs.example/private      whether robots.txt allows it, by which line";
 
 /// An async web scraper: spiders in, SQL out, nothing lost.
 #[derive(Debug, Parser)]
@@ -100,6 +102,7 @@ enum Command {
     Stats(stats::Stats),
     Explain(explain::Explain),
     Fetch(Box<fetch::Fetch>),
+    Robots(Box<robots::RobotsOf>),
     Config(Box<config::Config>),
     Completions(completions::Completions),
 }
@@ -155,6 +158,7 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Stats(stats) => block_on(stats.run(db)),
         Command::Explain(explain) => block_on(explain.run(db)),
         Command::Fetch(fetch) => block_on(fetch.run()),
+        Command::Robots(robots) => block_on(robots.run()),
         Command::Config(config) => config.run(),
         Command::Completions(completions) => completions.run(),
     }

@@ -7,7 +7,7 @@
 
 mod hosts;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,20 +17,20 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::hosts::Quota;
+use self::hosts::{Errands, Known, Strangers};
 use super::StopHandle;
 use super::committer::Committed;
 use super::event::{Event, Stop};
 use super::executor::Job;
 use super::life::{self, Exchange};
-use super::rules::Rules;
+use super::rules::Hop;
 use super::shared::Shared;
 use crate::clock;
 use crate::frontier::{Frontier, Next};
 use crate::policy::traps::HostPages;
 use crate::request::{HostKey, Source};
 use crate::spider::step_named;
-use crate::store::{Host, Rest, RobotsFile, Store, StoreError, Taken, Ticket, TicketKey};
+use crate::store::{Host, Rest, Store, StoreError, Taken, Ticket, TicketKey};
 
 /// Hosts leased at once. Their windows share [`WINDOWS`] requests.
 const MAX_HOSTS: usize = 4_096;
@@ -56,12 +56,20 @@ pub(super) enum Message {
     Released(Result<(), StoreError>),
     /// What is left in the store.
     Rest(Result<Rest, StoreError>),
-    /// A robots.txt was fetched, or not.
+    /// A robots.txt was asked for.
     Robots {
+        /// Whose it is.
         host: HostKey,
-        file: RobotsFile,
-        may_change: bool,
+        /// Whose slot was used; none if the host that was asked is not leased.
+        slot: Option<HostKey>,
+        hop: Box<Hop>,
         took: Duration,
+    },
+    /// Whose pace a host keeps.
+    Grouped {
+        key: HostKey,
+        group: String,
+        delay: Duration,
     },
     /// Requests whose thread was lost; they are to be done again.
     Returned(Vec<TicketKey>),
@@ -86,15 +94,14 @@ pub(super) struct Dispatcher {
     sender: mpsc::Sender<Message>,
     jobs: async_channel::Sender<Job>,
     tasks: JoinSet<()>,
-    /// What is known of each leased host's robots.txt.
-    rules: HashMap<HostKey, Rules>,
+    /// What is known of each leased host.
+    known: HashMap<HostKey, Known>,
     host_pages: HostPages,
     /// Patterns that had been caught when the windows were last weeded.
     caught: usize,
-    /// Hosts that may have only so many requests a day.
-    quotas: HashMap<HostKey, Quota>,
     /// Hosts whose robots.txt is to be fetched, and when.
-    errands: BTreeSet<(Instant, HostKey)>,
+    errands: Errands,
+    strangers: Strangers,
     fetching: usize,
     /// Store calls under way whose answers decide whether the crawl is over.
     asking: usize,
@@ -126,11 +133,11 @@ impl Dispatcher {
             sender,
             jobs,
             tasks: JoinSet::new(),
-            rules: HashMap::new(),
+            known: HashMap::new(),
+            errands: Errands::default(),
+            strangers: Strangers::default(),
             caught: 0,
             host_pages: HostPages::new(shared.settings.max_pages_per_host),
-            quotas: HashMap::new(),
-            errands: BTreeSet::new(),
             fetching: 0,
             asking: 0,
             leasing: false,
@@ -184,7 +191,6 @@ impl Dispatcher {
         let times = self
             .errands
             .first()
-            .map(|(at, _)| *at)
             .into_iter()
             .chain(self.lease_at)
             .chain(self.ends_at);
@@ -202,10 +208,8 @@ impl Dispatcher {
             && self.frontier.in_hand() == 0
             && !self.frontier.is_empty()
             && !self.start.seeding;
-        let errand = self.errands.first().map(|(at, _)| *at);
-        let first = errand.map_or(wake, |at| at.min(wake));
+        let first = self.errands.first().map_or(wake, |at| at.min(wake));
         if idle && first > now + self.shared.settings.max_wait {
-            self.errands.clear();
             let hosts = self.frontier.dissolve();
             self.give_back(hosts);
         }
@@ -301,10 +305,7 @@ impl Dispatcher {
     }
 
     fn give_back(&mut self, hosts: Vec<(Host, Instant)>) {
-        for (host, _) in &hosts {
-            self.rules.remove(&host.key);
-            self.quotas.remove(&host.key);
-        }
+        self.forget(&hosts);
         let hosts = with_pace(hosts);
         self.ask(move |store| async move { Message::Released(store.release(hosts).await) });
     }
@@ -335,7 +336,7 @@ impl Dispatcher {
 
     fn hear(&mut self, message: Message) {
         match message {
-            Message::Fetched(exchange) => self.fetched(exchange),
+            Message::Fetched(exchange) => self.fetched(&exchange),
             Message::Committed(committed) => self.committed(*committed),
             Message::Leased(outcome) => self.answered(outcome, Self::leased),
             Message::Loaded(host, asked, outcome) => {
@@ -347,15 +348,13 @@ impl Dispatcher {
             Message::Rest(outcome) => self.answered(outcome, Self::rested),
             Message::Robots {
                 host,
-                file,
-                may_change,
+                slot,
+                hop,
                 took,
-            } => {
-                self.fetching -= 1;
-                self.frontier.fetched(host);
-                let answer = (file.status, Source::Network);
-                self.note_exchange(host, answer, took, file.body.len() as u64);
-                self.robots_came(host, file, may_change);
+            } => self.robots_answered(host, slot, *hop, took),
+            Message::Grouped { key, group, delay } => {
+                self.asking -= 1;
+                self.join(key, &group, delay);
             }
             Message::Returned(keys) => self.returned(keys),
             Message::Broken(reason) => {
@@ -373,33 +372,19 @@ impl Dispatcher {
         }
     }
 
-    fn fetched(&mut self, exchange: Exchange) {
-        let Exchange {
-            key,
-            status,
-            took,
-            bytes,
-            source,
-            trouble,
-        } = exchange;
-        let host = key.host;
+    fn fetched(&mut self, exchange: &Exchange) {
+        let host = exchange.key.host;
         self.fetching -= 1;
         self.frontier.fetched(host);
-        self.note_exchange(host, (status, source), took, bytes);
-        if source == Source::Cache {
+        let answer = (exchange.status, exchange.source);
+        self.note_exchange(host, answer, exchange.took, exchange.bytes);
+        if exchange.source == Source::Cache {
             // It says nothing about the host.
-            self.frontier.unsent(key);
+            self.frontier.unsent(exchange.key);
             self.uncount(host);
             return;
         }
-        match trouble {
-            Some(trouble) => self.in_trouble(host, &trouble.why, trouble.retry_after),
-            None => {
-                if let Some(host) = self.frontier.host_mut(host) {
-                    host.errors = 0;
-                }
-            }
-        }
+        self.learn(exchange);
     }
 
     fn note_exchange(
@@ -432,7 +417,7 @@ impl Dispatcher {
         }
         let caught = self.shared.traps.caught();
         if caught > self.caught {
-            let hosts: Vec<_> = self.rules.keys().copied().collect();
+            let hosts: Vec<_> = self.known.keys().copied().collect();
             for host in hosts {
                 self.weed(host);
             }

@@ -66,6 +66,8 @@ pub enum Event {
         why: String,
         /// Until when.
         until: Timestamp,
+        /// Its requests of today are used up; else it is in trouble, and an answer ends that.
+        used_up: bool,
     },
     /// Links of a page that never became requests.
     Refused(Refused),

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::CrawlError;
 use super::{rules, run};
-use crate::fetch::{DynFetch, FetchError, HttpFetch, Middlewares};
+use crate::fetch::{DynFetch, FailureKind, FetchError, HttpFetch, Middlewares};
 use crate::policy::robots::Robots;
 use crate::request::{Request, Response, origin_of};
 use crate::settings::Settings;
@@ -37,6 +37,7 @@ pub struct Fetcher {
     fetch: Arc<dyn DynFetch>,
     http: Arc<HttpFetch>,
     user_agent: String,
+    max_robots: usize,
 }
 
 impl Fetcher {
@@ -59,6 +60,7 @@ impl Fetcher {
                 .around(Arc::clone(&http) as Arc<dyn DynFetch>),
             http,
             user_agent: settings.user_agent.clone(),
+            max_robots: settings.max_robots,
         })
     }
 
@@ -74,9 +76,18 @@ impl Fetcher {
     /// If it can't be fetched: nothing may be, then.
     pub async fn robots(&self, url: &Url) -> Result<Robots, FetchError> {
         let origin = origin_of(url).unwrap_or_default();
-        let response = rules::exchange(&*self.fetch, &origin).await?;
-        let status = response.status.as_u16();
-        Ok(Robots::of_answer(status, &response.body, &self.user_agent))
+        let answer = rules::search(&*self.fetch, &origin, self.max_robots).await;
+        let file = answer.map(|answer| answer.file).ok_or_else(|| {
+            FetchError::new(FailureKind::Other, format!("`{origin}` is no origin"))
+        })?;
+        match file.status {
+            0 => Err(FetchError::new(FailureKind::Other, file.body)),
+            status => Ok(Robots::of_answer(
+                status,
+                file.body.as_bytes(),
+                &self.user_agent,
+            )),
+        }
     }
 
     /// One exchange.

@@ -17,7 +17,7 @@ use super::shared::{Refusal, Shared};
 use crate::clock;
 use crate::fetch::{FailureKind, FetchError};
 use crate::policy::redirect;
-use crate::policy::retry::{Backoff, Class, parse_retry_after};
+use crate::policy::retry::{self, Backoff, Class, parse_retry_after};
 use crate::request::{Request, Response, Source};
 use crate::spider::step_named;
 use crate::store::{PageCommit, PageReceipt, PageRow, PageState, Ticket, TicketKey, Verdict};
@@ -25,6 +25,7 @@ use crate::store::{PageCommit, PageReceipt, PageRow, PageState, Ticket, TicketKe
 /// What the dispatcher learns of an exchange.
 pub(super) struct Exchange {
     pub(super) key: TicketKey,
+    pub(super) started: tokio::time::Instant,
     pub(super) status: u16,
     pub(super) took: Duration,
     pub(super) bytes: u64,
@@ -34,6 +35,7 @@ pub(super) struct Exchange {
 }
 
 pub(super) struct Trouble {
+    pub(super) class: Class,
     pub(super) why: String,
     /// What its `Retry-After` asks for, capped.
     pub(super) retry_after: Option<Duration>,
@@ -74,6 +76,7 @@ pub(super) async fn live(
     let exchange = Exchange {
         key: ticket.key,
         source: answer.map_or(Source::Network, |response| response.source),
+        started,
         status: answer.map_or(0, |response| response.status.as_u16()),
         took,
         bytes: answer.map_or(0, |response| response.wire_bytes),
@@ -198,30 +201,61 @@ pub(super) fn class_of(kind: FailureKind) -> Class {
 
 fn trouble(shared: &Shared, outcome: &Result<Response, FetchError>) -> Option<Trouble> {
     match outcome {
-        Ok(response) if Class::Status(response.status.as_u16()).is_of_host() => Some(Trouble {
-            why: response.status.to_string(),
-            retry_after: retry_after(shared, response),
-        }),
-        Ok(_) => None,
-        Err(error) => class_of(error.kind).is_of_host().then(|| Trouble {
-            why: error.message.clone(),
-            retry_after: error
-                .response
-                .as_ref()
-                .and_then(|response| retry_after(shared, response)),
-        }),
+        Ok(response) => {
+            let class = Class::Status(response.status.as_u16());
+            if !class.is_of_host() {
+                return None;
+            }
+            let retry_after = retry_after(shared, response);
+            let why = match (retry_after, asked(response)) {
+                (Some(granted), Some(asked)) if granted < asked => format!(
+                    "{} (Retry-After {} s, cut to {} s)",
+                    response.status,
+                    asked.as_secs(),
+                    granted.as_secs()
+                ),
+                (Some(granted), _) => {
+                    format!("{} (Retry-After {} s)", response.status, granted.as_secs())
+                }
+                _ => response.status.to_string(),
+            };
+            Some(Trouble {
+                class,
+                why,
+                retry_after,
+            })
+        }
+        Err(error) => {
+            let class = class_of(error.kind);
+            class.is_of_host().then(|| Trouble {
+                class,
+                why: error.message.clone(),
+                retry_after: error
+                    .response
+                    .as_ref()
+                    .and_then(|response| retry_after(shared, response)),
+            })
+        }
     }
 }
 
+/// What an answer's `Retry-After` asks for.
+pub(super) fn asked(response: &Response) -> Option<Duration> {
+    parse_retry_after(response.header("retry-after")?, clock::now())
+}
+
+/// The same, as far as it is obeyed.
 fn retry_after(shared: &Shared, response: &Response) -> Option<Duration> {
-    let wait = parse_retry_after(response.header("retry-after")?, clock::now())?;
-    Some(wait.min(shared.settings.max_retry_after))
+    Some(asked(response)?.min(shared.settings.max_retry_after))
 }
 
 fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>) -> End {
     let backoff = Backoff::from(&shared.settings);
-    let again =
-        |class, asked| backoff.retry(class, u32::from(ticket.tries), fastrand::f64(), asked);
+    let tries = u32::from(ticket.tries);
+    let again = |class, asked| {
+        let budget = retry::budget(class, ticket.request.retries, &shared.settings);
+        (tries < budget).then(|| backoff.wait(tries, fastrand::f64(), asked))
+    };
     let response = match outcome {
         Ok(response) => response,
         Err(error) => {

@@ -60,6 +60,10 @@ mod fetcher;
 mod life;
 mod report;
 mod rules;
+/// Asking for a robots.txt.
+pub(crate) mod robots {
+    pub(crate) use super::rules::{Answer, search};
+}
 mod run;
 mod shared;
 mod step;

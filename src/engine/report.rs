@@ -145,6 +145,10 @@ pub struct SlowedCount {
     pub why: String,
     /// Until when, the last time.
     pub until: Timestamp,
+    /// How often since it answered last: 0 if it is left alone no more.
+    pub in_a_row: u64,
+    /// Its requests of the day are used up; else it is in trouble, and an answer ends that.
+    pub used_up: bool,
 }
 
 /// Pages whose tree went beyond one limit.
@@ -195,9 +199,16 @@ impl Statistics {
                     count.sample.clone_from(&refused.sample);
                 }
             }
-            Event::HostSlowed { origin, why, until } => {
+            Event::HostSlowed {
+                origin,
+                why,
+                until,
+                used_up,
+            } => {
                 let slowed = bounded(&mut self.slowed, origin);
                 slowed.count += 1;
+                slowed.in_a_row += 1;
+                slowed.used_up = *used_up;
                 slowed.why.clone_from(why);
                 slowed.until = *until;
             }
@@ -241,6 +252,12 @@ impl Statistics {
         let host = bounded(&mut self.hosts, origin);
         host.took_ms += took.as_millis() as u64;
         host.bytes += bytes;
+        if !matches!(status, 0 | 429 | 503)
+            && let Some(slowed) = self.slowed.get_mut(origin)
+            && !slowed.used_up
+        {
+            slowed.in_a_row = 0;
+        }
         match status {
             0 => host.unanswered += 1,
             _ => host.answered += 1,

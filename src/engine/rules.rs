@@ -6,13 +6,13 @@ use std::time::Duration;
 use http::{HeaderValue, header};
 use url::Url;
 
-use super::life::class_of;
-use super::shared::Shared;
+use super::life::{self, class_of};
 use crate::clock;
-use crate::fetch::{DynFetch, FetchError};
+use crate::fetch::DynFetch;
 use crate::policy::redirect;
+use crate::policy::retry::Class;
 use crate::policy::robots::{self, Availability, Robots};
-use crate::request::{Request, Response, StepRef};
+use crate::request::{Request, StepRef};
 use crate::store::{PageState, RobotsFile};
 
 /// Redirects of a robots.txt that are followed (RFC 9309, 2.3.1.2).
@@ -78,53 +78,96 @@ impl Rules {
     }
 }
 
-/// Fetches a host's robots.txt; without an answer the status is 0 and the body says why. Also says
-/// whether another try may have another outcome.
-pub(super) async fn fetch(shared: &Shared, origin: &str) -> (RobotsFile, bool) {
-    let outcome = exchange(&*shared.fetch, origin).await;
-    let at = clock::now();
-    match outcome {
-        Ok(response) => {
-            let body = robots::to_text(&response.body);
-            (
-                RobotsFile {
-                    status: response.status.as_u16(),
-                    body,
-                    at,
-                },
-                true,
-            )
+/// What came of one request for a robots.txt.
+pub(super) enum Hop {
+    /// It redirects.
+    Next(Box<Request>),
+    /// That is it, or there is none to be had.
+    End(Box<Answer>),
+}
+
+/// The end of a search for a robots.txt.
+pub(crate) struct Answer {
+    /// Without an answer the status is 0 and the body says why.
+    pub(crate) file: RobotsFile,
+    /// What the answer means for another try.
+    pub(crate) class: Class,
+    /// What its `Retry-After` asks for.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Hop {
+    pub(super) fn status(&self) -> u16 {
+        match self {
+            Self::Next(_) => 302,
+            Self::End(answer) => answer.file.status,
         }
-        Err(error) => {
-            let transient = class_of(error.kind).is_transient();
-            (
-                RobotsFile {
-                    status: 0,
-                    body: error.message,
-                    at,
-                },
-                transient,
-            )
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Next(_) => 0,
+            Self::End(answer) => answer.file.body.len() as u64,
         }
     }
 }
 
-pub(super) async fn exchange(fetch: &dyn DynFetch, origin: &str) -> Result<Response, FetchError> {
-    let no_url = |_| FetchError::new(crate::fetch::FailureKind::Other, "no robots.txt URL");
-    let url = Url::parse(&format!("{origin}/robots.txt")).map_err(no_url)?;
+/// The request for the robots.txt of an origin.
+pub(super) fn request(origin: &str, max_bytes: usize) -> Option<Request> {
+    let url = Url::parse(&format!("{origin}/robots.txt")).ok()?;
     let mut request = Request::new(url, StepRef::robots());
+    // One byte more shows that there is more.
+    request.first_bytes = Some(max_bytes + 1);
     request.headers.insert(
         header::ACCEPT,
         HeaderValue::from_static("text/plain, */*;q=0.5"),
     );
-    loop {
-        let response = fetch.fetch(&request).await?;
-        if !redirect::is_redirect(response.status) {
-            return Ok(response);
+    Some(request)
+}
+
+/// Makes one request for a robots.txt.
+pub(super) async fn hop(fetch: &dyn DynFetch, request: Request, max_bytes: usize) -> Hop {
+    let outcome = fetch.fetch(&request).await;
+    let at = clock::now();
+    let answer = match outcome {
+        Ok(response) => {
+            if redirect::is_redirect(response.status)
+                && let Ok(next) = redirect::follow(&request, &response, MAX_HOPS)
+            {
+                return Hop::Next(Box::new(next));
+            }
+            let status = response.status.as_u16();
+            Answer {
+                class: Class::Status(status),
+                retry_after: life::asked(&response),
+                file: RobotsFile {
+                    status,
+                    body: robots::to_text(&response.body, max_bytes),
+                    at,
+                },
+            }
         }
-        match redirect::follow(&request, &response, MAX_HOPS) {
-            Ok(next) => request = next,
-            Err(_) => return Ok(response),
+        Err(error) => Answer {
+            class: class_of(error.kind),
+            retry_after: None,
+            file: RobotsFile {
+                status: 0,
+                body: error.message,
+                at,
+            },
+        },
+    };
+    Hop::End(Box::new(answer))
+}
+
+/// Searches for the robots.txt of an origin, redirects followed at once: for who asks a host only once.
+/// `None` if the origin is none.
+pub(crate) async fn search(fetch: &dyn DynFetch, origin: &str, max_bytes: usize) -> Option<Answer> {
+    let mut request = request(origin, max_bytes)?;
+    loop {
+        match hop(fetch, request, max_bytes).await {
+            Hop::Next(next) => request = *next,
+            Hop::End(answer) => return Some(*answer),
         }
     }
 }

@@ -17,6 +17,7 @@ use super::watchdog::Held;
 use crate::item::{Record, Value};
 use crate::page::{Context, Emitted, FieldError, Page, ParseLimits};
 use crate::policy::redirect;
+use crate::policy::robots::{Directives, product_token};
 use crate::request::Result;
 use crate::settings::Settings;
 use crate::spider::Failure;
@@ -192,6 +193,13 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
         missed,
     } = page.take_emitted();
     let mut refusals = Refusals::default();
+    let asked = asked_by(page, &shared.settings);
+    let records = if asked.noindex {
+        withhold(&records, finished);
+        Vec::new()
+    } else {
+        records
+    };
     if let Some((count, sample)) = invalid_links {
         refusals.add(Refusal("invalid", String::new()), count, || sample);
     }
@@ -205,6 +213,7 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
         let request = shared.normalised(request);
         let refusal = match number {
             number if number >= max_links => Some(Refusal("links", String::new())),
+            _ if asked.nofollow => Some(Refusal("nofollow", String::new())),
             _ => shared.refuse(&request),
         };
         if let Some(refusal) = refusal {
@@ -225,6 +234,41 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
     finished.event.truncation = page.truncation();
     count(&records, finished);
     finished.commit.records = records;
+}
+
+/// What the page asks of robots, where that is obeyed.
+fn asked_by(page: &Page, settings: &Settings) -> Directives {
+    let mut asked = Directives::default();
+    if !settings.robots_meta {
+        return asked;
+    }
+    let token = product_token(&settings.user_agent);
+    for value in page.headers().get_all("x-robots-tag") {
+        asked.read_header(&String::from_utf8_lossy(value.as_bytes()), token);
+    }
+    let is_html = page
+        .response()
+        .header("content-type")
+        .is_none_or(|kind| kind.contains("html"));
+    if is_html && let Ok(metas) = page.css("meta[name][content]") {
+        for meta in metas {
+            let (name, content) = (meta.attr("name"), meta.attr("content"));
+            asked.read_meta(name.unwrap_or_default(), content.unwrap_or_default(), token);
+        }
+    }
+    asked
+}
+
+/// Drops the items of a page that wants none of itself to be kept, and says so in its row.
+fn withhold(records: &[Record], finished: &mut Finished) {
+    if let Verdict::Page(row) = &mut finished.commit.verdict
+        && !records.is_empty()
+        && row.reason.is_none()
+    {
+        let message = format!("{} item(s) not stored, as the page asks", records.len());
+        (row.reason, row.message) = (Some("noindex"), Some(message.clone()));
+        (finished.event.reason, finished.event.message) = (Some("noindex"), Some(message));
+    }
 }
 
 fn count(records: &[Record], finished: &mut Finished) {

@@ -222,7 +222,7 @@ impl HttpFetch {
             jar.store(&url, &headers);
         }
         let (body, wire_bytes) = if has_body(&request.method, status) {
-            match self.read(&mut answer, &headers).await {
+            match self.read(&mut answer, &headers, request.first_bytes).await {
                 // Where it leads is all that matters of a redirect.
                 Err(_) if is_redirect(status, &headers) => Default::default(),
                 outcome => outcome?,
@@ -289,11 +289,13 @@ impl HttpFetch {
         &self,
         answer: &mut reqwest::Response,
         headers: &HeaderMap,
+        first_bytes: Option<usize>,
     ) -> Result<(Bytes, u64), FetchError> {
-        let mut decoder = Decoder::new(headers, self.max_body, self.budget.share())?;
-        let limit = self.max_body as u64;
+        let most = first_bytes.map_or(self.max_body, |first| first.min(self.max_body));
+        let mut decoder = Decoder::new(headers, most, self.budget.share())?;
+        let limit = most as u64;
         if let Some(declared) = answer.content_length() {
-            if declared > limit {
+            if declared > limit && first_bytes.is_none() {
                 return Err(too_large(self.max_body));
             }
             decoder.reserve(declared);
@@ -303,10 +305,14 @@ impl HttpFetch {
         let explained = |error| explain(error, self.connect_timeout);
         while let Some(chunk) = wait.piece(answer.chunk()).await?.map_err(explained)? {
             wire_bytes += chunk.len() as u64;
-            if wire_bytes > limit {
-                return Err(too_large(self.max_body));
+            let pushed = decoder.push(&chunk).await;
+            let too_many = wire_bytes > limit;
+            match pushed {
+                Err(error) if error.kind != FailureKind::TooLarge => return Err(error),
+                Ok(()) if !too_many => {}
+                _ if first_bytes.is_some() => return Ok((decoder.cut(), wire_bytes)),
+                _ => return Err(too_large(self.max_body)),
             }
-            decoder.push(&chunk).await?;
         }
         Ok((decoder.finish()?, wire_bytes))
     }

@@ -21,6 +21,7 @@ pub use self::http::{FetchSetupError, HttpFetch};
 pub(crate) use block_page::BlockPages;
 pub(crate) use cache::Cache;
 pub use cookies::Jar;
+pub(crate) use guard::address_of;
 pub use guard::{Guard, Refused};
 pub use middleware::{Middleware, Middlewares, Next};
 

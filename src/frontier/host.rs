@@ -1,11 +1,21 @@
 //! One leased host: the window of its queue, its slots and its pace.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::pace::{Hands, Pace};
 use super::{Host, Taken, Ticket};
+use crate::request::HostKey;
+
+/// How a host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    Well,
+    /// It was in trouble, and nothing has come back since: one request at a time.
+    OnTrial,
+}
 
 #[derive(Debug)]
 pub(super) struct HostQueue {
@@ -17,12 +27,19 @@ pub(super) struct HostQueue {
     pub(super) in_hand: HashSet<i64>,
     /// Whether the store may have requests beyond the window.
     pub(super) more: bool,
+    /// When it was last left alone for a trouble of its own.
+    pub(super) suspended: Option<Instant>,
+    pub(super) health: Health,
+    /// The group whose pace it keeps beside its own.
+    pub(super) group: Option<HostKey>,
+    /// From the start of one request of the group to the start of the next, if it is this host's.
+    pub(super) group_delay: Duration,
     /// Where it stands in the row.
     pub(super) place: Option<(Instant, u64)>,
     /// The request that the latest turn was given to; none if it was an errand.
     pub(super) latest: Option<i64>,
     window: VecDeque<Ticket>,
-    concurrency: usize,
+    pub(super) concurrency: usize,
     loading: bool,
     /// Settled while a load was under way: the load may have read them still.
     settled_meanwhile: Vec<i64>,
@@ -37,6 +54,10 @@ impl HostQueue {
             fetching: 0,
             in_hand: HashSet::new(),
             more: true,
+            suspended: None,
+            health: Health::Well,
+            group: None,
+            group_delay: Duration::ZERO,
             place: None,
             latest: None,
             window: VecDeque::new(),
@@ -47,7 +68,16 @@ impl HostQueue {
     }
 
     pub(super) fn can_be_served(&self) -> bool {
-        self.open && !self.window.is_empty() && self.fetching < self.concurrency
+        self.open && !self.window.is_empty() && self.has_slot()
+    }
+
+    /// Whether one request more may be in flight.
+    pub(super) fn has_slot(&self) -> bool {
+        self.fetching
+            < match self.health {
+                Health::Well => self.concurrency,
+                Health::OnTrial => 1,
+            }
     }
 
     /// Hands the next request out, if the pace allows it.

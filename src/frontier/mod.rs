@@ -12,6 +12,7 @@
 //! Everything here is a pure function of the calls made: no I/O, no clock, seeded randomness. That is
 //! what lets a test run ten thousand crawls in virtual time.
 
+mod group;
 mod host;
 mod pace;
 mod ticket;
@@ -24,7 +25,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::request::HostKey;
-use host::HostQueue;
+use group::Groups;
+use host::{Health, HostQueue};
 use pace::{Hands, Pace};
 
 /// How politely a host is asked.
@@ -37,6 +39,9 @@ pub struct Politeness {
     /// Requests in flight at once.
     pub concurrency: usize,
 }
+
+/// How long an errand waits for a slot before it asks again.
+const BUSY: Duration = Duration::from_millis(50);
 
 /// What to do now.
 #[derive(Debug)]
@@ -65,6 +70,7 @@ pub struct Frontier {
     /// Hosts that could be served, by the moment from when on.
     row: BTreeSet<(Instant, u64, HostKey)>,
     turn: u64,
+    groups: Groups,
     /// Hosts that something happened to since they were last tended.
     touched: HashSet<HostKey>,
     in_hand: usize,
@@ -79,6 +85,7 @@ impl Frontier {
             hosts: HashMap::new(),
             row: BTreeSet::new(),
             turn: 0,
+            groups: Groups::default(),
             touched: HashSet::new(),
             in_hand: 0,
             hands: Hands::new(now),
@@ -94,6 +101,21 @@ impl Frontier {
         self.hosts
             .insert(key, HostQueue::new(host, pace, politeness.concurrency));
         self.place(key);
+    }
+
+    /// From now on a host shares its pace and its slots with all others of `group`: whichever of them
+    /// was asked last, the next is asked no sooner than after the delay of its settings, and together
+    /// they have no more requests in flight than one of them may.
+    pub fn join(&mut self, host: HostKey, group: HostKey, delay: Duration, now: Instant) {
+        let Some(queue) = self.hosts.get_mut(&host) else {
+            return;
+        };
+        if queue.group.is_none() && queue.fetching == 0 {
+            queue.group = Some(group);
+            queue.group_delay = delay;
+            self.groups.join(group, now);
+            self.place(host);
+        }
     }
 
     /// Lets a host's requests go out: its robots.txt is known.
@@ -115,9 +137,44 @@ impl Frontier {
         let hands = self.hands.clone();
         self.change(host, |queue| {
             if delay > queue.pace.delay() {
+                let throttled = queue.pace.throttled();
                 queue.pace = Pace::new(delay, jitter, queue.pace.next() + delay, &hands);
+                queue.pace.throttle(throttled);
             }
         });
+    }
+
+    /// From its next request on, a host is asked no oftener than once per `delay`, if that is longer
+    /// than its own.
+    pub fn throttle(&mut self, host: HostKey, delay: Duration) {
+        self.change(host, |queue| queue.pace.throttle(delay));
+    }
+
+    /// The host is in trouble: it is left alone until `moment`, and then sent one request at a time
+    /// until it has [recovered](Frontier::recovered).
+    pub fn suspend(&mut self, host: HostKey, now: Instant, moment: Instant) {
+        self.change(host, |queue| {
+            queue.pace.hold_until(moment);
+            queue.suspended = Some(now);
+            queue.health = Health::OnTrial;
+        });
+    }
+
+    /// An answer came from a host that was in trouble.
+    pub fn recovered(&mut self, host: HostKey) {
+        self.change(host, |queue| queue.health = Health::Well);
+    }
+
+    /// Whether what came of a request that began at `started` tells something new of its host: it
+    /// does not if the host was suspended meanwhile.
+    pub fn is_news(&self, host: HostKey, started: Instant) -> bool {
+        let queue = self.hosts.get(&host);
+        queue.is_some_and(|queue| queue.suspended.is_none_or(|moment| moment <= started))
+    }
+
+    /// Keeps a host's requests back again: its robots.txt is to be read anew.
+    pub fn close(&mut self, host: HostKey) {
+        self.change(host, |queue| queue.open = false);
     }
 
     /// Leaves a host alone until `moment`.
@@ -128,7 +185,7 @@ impl Frontier {
     /// The next request, if one may be sent now.
     pub fn next(&mut self, now: Instant) -> Next {
         self.hands.set(now);
-        while let Some(&(at, _, key)) = self.row.first() {
+        while let Some(&(at, turn, key)) = self.row.first() {
             if at > now {
                 return Next::At(at);
             }
@@ -138,7 +195,19 @@ impl Frontier {
                 continue;
             };
             queue.place = None;
+            let group = self.groups.get_mut(queue.group);
+            if let Some(group) = &group
+                && (group.next > now || group.fetching >= queue.concurrency)
+            {
+                // Another host of the group was faster; this one keeps its turn.
+                self.place_in_turn(key, Some(turn));
+                continue;
+            }
             let ticket = queue.start(now, fraction, &self.hands);
+            if let (Some(group), Some(_)) = (group, &ticket) {
+                group.next = now + queue.group_delay;
+                group.fetching += 1;
+            }
             self.place(key);
             if let Some(ticket) = ticket {
                 self.in_hand += 1;
@@ -157,9 +226,25 @@ impl Frontier {
         let Some(queue) = self.hosts.get_mut(&host) else {
             return Ok(());
         };
+        if !queue.has_slot() {
+            return Err(now + BUSY);
+        }
+        let group = self.groups.get_mut(queue.group);
+        if let Some(group) = &group {
+            if group.fetching >= queue.concurrency {
+                return Err(now + BUSY);
+            }
+            if group.next > now {
+                return Err(group.next);
+            }
+        }
         let started = queue.pace.start(now, fraction, &hands);
-        queue.fetching += usize::from(started.is_ok());
         if started.is_ok() {
+            queue.fetching += 1;
+            if let Some(group) = group {
+                group.next = now + queue.group_delay;
+                group.fetching += 1;
+            }
             queue.latest = None;
         }
         self.place(host);
@@ -171,6 +256,12 @@ impl Frontier {
         self.change(host, |queue| {
             queue.fetching = queue.fetching.saturating_sub(1);
         });
+        let group = self.hosts.get(&host).and_then(|queue| queue.group);
+        if let Some(group) = self.groups.get_mut(group) {
+            for (turn, host) in group.ended() {
+                self.place_in_turn(host, Some(turn));
+            }
+        }
     }
 
     /// A request that was handed out has asked nobody: its answer came from the cache. If its turn was
@@ -266,6 +357,9 @@ impl Frontier {
         if let Some((at, turn)) = queue.place {
             self.row.remove(&(at, turn, key));
         }
+        if let Some(group) = queue.group {
+            self.groups.leave(group);
+        }
         self.in_hand -= queue.in_hand.len();
         let next = queue.pace.next();
         Some((queue.host, next))
@@ -280,11 +374,24 @@ impl Frontier {
 
     /// Puts a host where it belongs: in the row from the moment it may be served, or outside.
     fn place(&mut self, key: HostKey) {
+        self.place_in_turn(key, None);
+    }
+
+    fn place_in_turn(&mut self, key: HostKey, turn: Option<u64>) {
         let Some(queue) = self.hosts.get_mut(&key) else {
             return;
         };
         self.touched.insert(key);
-        let from = queue.can_be_served().then(|| queue.pace.next());
+        let mut from = queue.can_be_served().then(|| queue.pace.next());
+        let group = self.groups.get_mut(queue.group).filter(|_| from.is_some());
+        if let Some(group) = group {
+            from = from.map(|from| from.max(group.next));
+            if group.fetching >= queue.concurrency {
+                let turn = turn.or(queue.place.map(|(_, turn)| turn));
+                group.wait(turn.unwrap_or(self.turn + 1), key);
+                from = None;
+            }
+        }
         match (queue.place, from) {
             (Some((at, _)), Some(from)) if at == from => {}
             (old, from) => {
@@ -292,10 +399,14 @@ impl Frontier {
                     self.row.remove(&(at, turn, key));
                 }
                 self.turn += 1;
-                queue.place = from.map(|at| (at, self.turn));
+                let turn = turn.unwrap_or(self.turn);
+                queue.place = from.map(|at| (at, turn));
                 self.row
                     .extend(queue.place.map(|(at, turn)| (at, turn, key)));
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

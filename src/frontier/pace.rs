@@ -47,6 +47,8 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, Hands, NoOpMiddleware<Durati
 #[derive(Debug)]
 pub(super) struct Pace {
     delay: Duration,
+    /// AutoThrottle's delay; the longer of the two counts.
+    throttle: Duration,
     jitter: f64,
     limiter: Option<Limiter>,
     /// The host is left alone until then.
@@ -64,6 +66,7 @@ impl Pace {
     pub(super) fn new(delay: Duration, jitter: f64, next: Instant, hands: &Hands) -> Self {
         Self {
             delay,
+            throttle: Duration::ZERO,
             jitter,
             limiter: limiter(delay, hands),
             next,
@@ -73,6 +76,15 @@ impl Pace {
 
     pub(super) fn delay(&self) -> Duration {
         self.delay
+    }
+
+    /// From the next request on, the host is asked no oftener than this.
+    pub(super) fn throttle(&mut self, delay: Duration) {
+        self.throttle = delay;
+    }
+
+    pub(super) fn throttled(&self) -> Duration {
+        self.throttle
     }
 
     /// When the host may be asked next, as far as is known.
@@ -101,8 +113,8 @@ impl Pace {
             self.next = now + not_until.wait_time_from(hands.now());
             return Err(self.next);
         }
-        let before = self.next;
-        self.next = now + self.delay.mul_f64(1.0 + self.jitter * fraction);
+        let (before, delay) = (self.next, self.delay.max(self.throttle));
+        self.next = now + delay.mul_f64(1.0 + self.jitter * fraction);
         self.turn = Some((before, self.next));
         Ok(())
     }
@@ -172,6 +184,21 @@ mod tests {
         pace.hold_until(at(900));
         pace.give_back(&hands);
         assert_eq!(begin(&mut pace, 300), Err(at(900)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longer_delay_counts() {
+        let start = Instant::now();
+        let hands = Hands::new(start);
+        let mut pace = Pace::new(Duration::from_millis(50), 0.0, start, &hands);
+        let mut next = |throttle| {
+            pace.throttle(Duration::from_millis(throttle));
+            let now = pace.next();
+            hands.set(now);
+            pace.start(now, 0.0, &hands).unwrap();
+            (pace.next() - now).as_millis()
+        };
+        assert_eq!([0, 20, 80, 300, 50].map(&mut next), [50, 50, 80, 300, 50]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,3 +20,5 @@ pub mod traps;
 pub mod robots;
 pub mod redirect;
 pub mod retry;
+pub mod breaker;
+pub mod throttle;

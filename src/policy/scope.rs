@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use psl::Psl;
 use regex::{Regex, RegexSet};
 use url::{Host, Position, Url};
 
@@ -199,6 +200,20 @@ pub fn host_and_port(url: &Url) -> String {
     }
 }
 
+/// The registrable domain of a host, `shop.example` of `www.shop.example`, by the list of public
+/// suffixes; a host that has none (an address, `localhost`, a suffix itself) stands for itself.
+pub fn registrable(url: &Url) -> &str {
+    let name = url.host_str().unwrap_or_default();
+    if !matches!(url.host(), Some(Host::Domain(_))) {
+        return name;
+    }
+    let domain = psl::List.domain(name.as_bytes());
+    let domain = domain.and_then(|domain| std::str::from_utf8(domain.as_bytes()).ok());
+    // The domain is the end of the name.
+    let from = domain.map_or(0, |domain| name.len().saturating_sub(domain.len()));
+    name.get(from..).unwrap_or(name)
+}
+
 /// Whether a URL or origin names this machine, where no delay is needed: `localhost` and names below
 /// it, 127.0.0.0/8 and ::1.
 pub fn is_loopback(url: &Url) -> bool {
@@ -315,5 +330,20 @@ mod tests {
             Some(Outside::Exclude("/b/no")),
         );
         check(&[], &["/b"], "http://e.x/b?c", None);
+    }
+
+    #[test]
+    fn registrable_domains() {
+        let check = |url: &str, expected: &str| {
+            assert_eq!(registrable(&Url::parse(url).unwrap()), expected, "{url}");
+        };
+        check("https://www.shop.example.co.uk:8080/", "example.co.uk");
+        check("http://a.b.example.com/", "example.com");
+        check("http://example.com./", "example.com.");
+        check("http://me.github.io/", "me.github.io");
+        check("http://github.io/", "github.io");
+        check("http://localhost/", "localhost");
+        check("http://127.0.0.1:80/", "127.0.0.1");
+        check("http://[::1]/", "[::1]");
     }
 }

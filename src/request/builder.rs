@@ -93,6 +93,12 @@ impl<'a> RequestBuilder<'a> {
         self.change(|request| request.timeout = Some(timeout))
     }
 
+    /// How often it is tried again if it fails in a way that may pass, instead of as the crawl's
+    /// `retries` and `retries_for` say; 0 is never.
+    pub fn retries(self, retries: u16) -> Self {
+        self.change(|request| request.retries = Some(retries))
+    }
+
     /// Not to be fetched before `moment`; kept over restarts.
     pub fn not_before(self, moment: Timestamp) -> Self {
         self.change(|request| request.not_before = Some(moment))

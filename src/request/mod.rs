@@ -62,12 +62,16 @@ pub struct Request {
     pub dedup: bool,
     /// Total time for this request, instead of the crawl's.
     pub timeout: Option<Duration>,
+    /// How often it is tried again if it fails in a way that may pass, instead of as the crawl says.
+    pub retries: Option<u16>,
     /// Not to be fetched before this moment.
     pub not_before: Option<Timestamp>,
     /// The URLs that redirected here, first to last.
     pub redirects: Vec<Url>,
     /// Whether a redirect that keeps the method (307, 308) may send the body on to another origin.
     pub resend_body: bool,
+    /// How much of the body is wanted; what is beyond is left, instead of failing the request.
+    pub(crate) first_bytes: Option<usize>,
     /// The link it was, for [`KnownLinks`]; 0 if none.
     pub(crate) link: u64,
 }
@@ -85,9 +89,11 @@ impl Request {
             depth: 0,
             dedup: true,
             timeout: None,
+            retries: None,
             not_before: None,
             redirects: Vec::new(),
             resend_body: false,
+            first_bytes: None,
             link: 0,
         }
     }

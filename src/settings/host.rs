@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use super::table::{DURATION, Setting, setting};
+use super::table::{DURATION, SWITCH, Setting, setting};
 use super::{Settings, human};
 
 /// What is said of single hosts, by their pattern: `"shop.example"`, `"shop.example:8080"`,
@@ -26,6 +26,9 @@ pub struct HostSettings {
     /// Requests in flight. 1 to 1,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<usize>,
+    /// Whether AutoThrottle is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autothrottle: Option<bool>,
     /// Requests a day (UTC), every kind of them counted. At least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_day: Option<u64>,
@@ -37,6 +40,7 @@ pub const HOST_SETTINGS: &[Setting] = &[
     setting("rate", "requests per time, like 5/s, 30/m or 1000/h"),
     setting("delay", DURATION),
     setting("concurrency", "a whole number, 1 to 1000"),
+    setting("autothrottle", SWITCH),
     setting("per_day", "a whole number, at least 1"),
 ];
 
@@ -53,6 +57,7 @@ impl HostSettings {
         Self {
             delay: self.delay.or(other.delay),
             concurrency: self.concurrency.or(other.concurrency),
+            autothrottle: self.autothrottle.or(other.autothrottle),
             per_day: self.per_day.or(other.per_day),
         }
     }
@@ -166,7 +171,7 @@ mod tests {
         let with = |per_day, concurrency| HostSettings {
             per_day: Some(per_day),
             concurrency,
-            delay: None,
+            ..HostSettings::default()
         };
         let settings = Settings {
             host: Hosts::from([

@@ -504,8 +504,8 @@ mod tests {
         assert_eq!(settings.delay, Some(Duration::from_secs(2)));
         let x = HostSettings {
             delay: Some(Duration::from_millis(250)),
-            concurrency: None,
             per_day: Some(7),
+            ..HostSettings::default()
         };
         assert_eq!(settings.host["x.org"], x);
         let port = &settings.host["127.0.0.1:80"];

@@ -16,7 +16,7 @@ pub(super) const fn setting(name: &'static str, expects: &'static str) -> Settin
 }
 
 pub(super) const DURATION: &str = "a duration like 500ms, 2s, 10m or 6h";
-const SWITCH: &str = "true or false";
+pub(super) const SWITCH: &str = "true or false";
 const URLS: &str =
     "a list of patterns: [\"/book/*\", \"https://a.example/**\", \"re:page=\\\\d+\"]";
 const LIMIT: &str = "a whole number; 0 is no limit";
@@ -28,6 +28,7 @@ pub const SETTINGS: &[Setting] = &[
         "a name, best with an address: \"mybot/1.0 (+https://my.example)\"",
     ),
     setting("robots", "obey or ignore"),
+    setting("robots_meta", SWITCH),
     setting(
         "hosts",
         "a list of hosts: [\"shop.example\", \"*.shop.example\"]",
@@ -42,10 +43,20 @@ pub const SETTINGS: &[Setting] = &[
     setting("concurrency", "a whole number, 1 to 10000"),
     setting("concurrency_per_host", "a whole number, 1 to 1000"),
     setting("delay", DURATION),
+    setting("politeness", "host, domain or address"),
     setting("jitter", "a number, 0 to 1"),
+    setting("autothrottle", SWITCH),
+    setting("autothrottle_target", "a number, 0.1 to 100"),
+    setting("max_autothrottle_delay", DURATION),
+    setting("robots_max_age", DURATION),
+    setting("max_robots", "a size of 500 KiB to 1 MiB"),
     setting("max_crawl_delay", DURATION),
     setting("max_retry_after", DURATION),
     setting("retries", "a whole number, 0 to 100"),
+    setting(
+        "retries_for",
+        "tries by failure, 0 to 100: { dns = 1, timeout = 2, 429 = 5, 5xx = 1 }",
+    ),
     setting("retry_delay", DURATION),
     setting("max_retry_delay", DURATION),
     setting(
@@ -53,6 +64,7 @@ pub const SETTINGS: &[Setting] = &[
         "a list of texts, statuses or /patterns/: [\"Access denied\", \"title: Robot\", \"403\"]",
     ),
     setting("challenges", SWITCH),
+    setting("max_host_errors", "a whole number"),
     setting("max_depth", "a whole number, 0 to 65535"),
     setting("max_pages", "a whole number, at least 1"),
     setting("max_time", DURATION),
@@ -136,6 +148,10 @@ impl Settings {
                 (1..=1_000).contains(&self.concurrency_per_host),
             ),
             ("jitter", (0.0..=1.0).contains(&self.jitter)),
+            (
+                "autothrottle_target",
+                (0.1..=100.0).contains(&self.autothrottle_target),
+            ),
             ("retries", self.retries <= 100),
             (
                 "blocked",
@@ -143,7 +159,12 @@ impl Settings {
                     .iter()
                     .all(|sign| BlockSign::parse(sign).is_valid()),
             ),
+            ("retries_for", self.retries_for.iter().all(is_budget)),
             ("max_pages", self.max_pages != Some(0)),
+            (
+                "max_robots",
+                (500 * 1024..=1024 * 1024).contains(&self.max_robots),
+            ),
             (
                 "max_url_bytes",
                 (64..=1_000_000).contains(&self.max_url_bytes),
@@ -191,6 +212,16 @@ fn are_names(names: &[String]) -> bool {
         Some(list) => matches!(list, "tracking" | "session"),
         None => !name.is_empty() && !name.contains(['&', '=', ' ']),
     })
+}
+
+/// Whether a kind of failure is one, and its tries are not too many.
+fn is_budget((kind, tries): (&String, &u16)) -> bool {
+    let is_status = match kind.as_bytes() {
+        [b'4' | b'5', b'x', b'x'] => true,
+        [b'1'..=b'9', tens, ones] => tens.is_ascii_digit() && ones.is_ascii_digit(),
+        _ => ["dns", "connect", "tls", "timeout", "reset", "blocked"].contains(&kind.as_str()),
+    };
+    is_status && *tries <= 100
 }
 
 /// What may stand in the User-Agent header.

@@ -30,6 +30,8 @@ struct Spec {
     bytes: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retries: Option<u16>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     redirects: Vec<Url>,
     /// The body may go to other origins.
@@ -59,6 +61,7 @@ pub(super) fn write(request: &Request, origin: &str, path: &str) -> Option<Strin
         body: None,
         bytes: None,
         timeout: request.timeout,
+        retries: request.retries,
         redirects: request.redirects.clone(),
         resend: request.resend_body,
         again: !request.dedup,
@@ -111,6 +114,7 @@ pub(super) fn read(url: &str, step: StepRef, spec: Option<&str>) -> Result<Reque
         (None, None) => None::<Bytes>,
     };
     request.timeout = spec.timeout;
+    request.retries = spec.retries;
     request.redirects = spec.redirects;
     request.resend_body = spec.resend;
     request.dedup = !spec.again;
@@ -193,12 +197,13 @@ mod tests {
             "http://e.x/",
             |request| {
                 request.timeout = Some(Duration::from_millis(1500));
+                request.retries = Some(2);
                 request.redirects = vec!["http://e.x/from".parse().unwrap()];
                 request.resend_body = true;
                 request.dedup = false;
             },
             Some(
-                r#"{"timeout":{"secs":1,"nanos":500000000},"redirects":["http://e.x/from"],"resend":true,"again":true}"#,
+                r#"{"timeout":{"secs":1,"nanos":500000000},"retries":2,"redirects":["http://e.x/from"],"resend":true,"again":true}"#,
             ),
         );
     }

@@ -219,9 +219,9 @@ fn statuses(tally: &Tally) -> String {
 
 fn queue(tally: &Tally) -> Option<String> {
     let left = tally.statistics.left();
-    let slowed = tally.slowed.as_deref().map(|host| shorten(host, 60));
-    let slowed = slowed.map_or_else(String::new, |host| format!("   slowed {host}"));
-    (left > 0).then(|| format!(" queue  {}{slowed}", count(left)))
+    let paused = tally.paused().map(|paused| shorten(&paused, 90));
+    let paused = paused.map_or_else(String::new, |paused| format!("   {paused}"));
+    (left > 0).then(|| format!(" queue  {}{paused}", count(left)))
 }
 
 /// Columns that are not always filled.
@@ -264,8 +264,8 @@ fn gauge(part: u64, whole: u64, width: u64) -> String {
 /// A line for logs.
 fn line(tally: &Tally, elapsed: Duration) -> String {
     let run = &tally.statistics;
-    let slow = tally.slowed.as_deref().map(|host| shorten(host, 60));
-    let slow = slow.map_or_else(String::new, |host| format!(", slowed {host}"));
+    let slow = tally.paused().map(|paused| shorten(&paused, 90));
+    let slow = slow.map_or_else(String::new, |paused| format!(", {paused}"));
     let speed = tally.speed(elapsed);
     format!(
         "{}  run {}  {}  {} pages ({speed:.0}/s), {} items, {} queued, {} failed{slow}",
@@ -305,7 +305,7 @@ fn object(tally: &Tally, elapsed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::ItemCount;
+    use crate::engine::{ItemCount, SlowedCount};
 
     fn tally() -> Tally {
         let mut tally = Tally::new(Duration::from_secs(1));
@@ -326,7 +326,14 @@ mod tests {
         }
         tally.new = 400;
         tally.same = 200;
-        tally.slowed = Some("http://e.x: 429 \u{1b}[31m".into());
+        let paused = SlowedCount {
+            why: "429 \u{1b}[31m".into(),
+            until: jiff::Timestamp::UNIX_EPOCH,
+            count: 1,
+            in_a_row: 1,
+            used_up: false,
+        };
+        tally.statistics.slowed = [("http://e.x".to_owned(), paused)].into();
         tally
     }
 
@@ -338,7 +345,7 @@ mod tests {
          pages  607 ━━━━━━━━━━━━━━━━┄┄┄┄┄┄┄┄┄┄┄┄ 60 % of 1 000 known   500/s █   ETA ~1 s
          items  600  books 600  (new 400, changed 0, same 200)
          http   2xx 600  4xx 7  404 7  no answer 2
-         queue  393   slowed http://e.x: 429 \u{1b}[31m
+         queue  393   paused http://e.x until 00:00:00 UTC: 429 \u{1b}[31m
          fields  stars 90 %
          errors 7
         ");
@@ -349,7 +356,7 @@ mod tests {
         let text = line(&tally(), Duration::from_secs(97));
         insta::assert_snapshot!(
             text,
-            @r"books  run 42  00:01:37  607 pages (500/s), 600 items, 393 queued, 7 failed, slowed http://e.x: 429 \u{1b}[31m"
+            @r"books  run 42  00:01:37  607 pages (500/s), 600 items, 393 queued, 7 failed, paused http://e.x until 00:00:00 UTC: 429 \u{1b}[31m"
         );
     }
 

@@ -15,7 +15,6 @@ pub(super) struct Tally {
     pub(super) new: u64,
     pub(super) changed: u64,
     pub(super) same: u64,
-    pub(super) slowed: Option<String>,
     pub(super) stopping: bool,
     /// Pages ended and requests known, beat by beat; the newest last.
     pulse: VecDeque<(u64, u64)>,
@@ -30,7 +29,6 @@ impl Tally {
             new: 0,
             changed: 0,
             same: 0,
-            slowed: None,
             stopping: false,
             pulse: VecDeque::with_capacity(BEATS + 1),
             every,
@@ -44,13 +42,26 @@ impl Tally {
                 self.changed += u64::from(page.receipt.items_changed);
                 self.same += u64::from(page.receipt.items_same);
             }
-            Event::HostSlowed { origin, why, .. } => {
-                self.slowed = Some(format!("{origin}: {why}"));
-            }
             Event::Stopping { .. } => self.stopping = true,
             _ => {}
         }
         self.statistics.apply(event);
+    }
+
+    /// Hosts that are left alone, in a few words.
+    pub(super) fn paused(&self) -> Option<String> {
+        let hosts = self.statistics.slowed.iter();
+        let mut paused = hosts.filter(|(_, host)| host.in_a_row > 0);
+        let (origin, host) = paused.next()?;
+        let until = host.until.strftime("%H:%M:%S UTC");
+        Some(match paused.count() {
+            0 => format!("paused {origin} until {until}: {}", host.why),
+            more => format!(
+                "paused {} hosts, {origin} until {until}: {}",
+                more + 1,
+                host.why
+            ),
+        })
     }
 
     /// Takes the pulse.

@@ -1,6 +1,7 @@
 //! What the dispatcher knows of the hosts that it has leased, and what it does about them: their
 //! politeness, their robots.txt, their troubles and their daily quota.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,18 +13,92 @@ use super::{Dispatcher, Message, timestamp};
 use crate::clock;
 use crate::engine::committer::Entry;
 use crate::engine::event::Event;
-use crate::engine::life;
+use crate::engine::life::{self, Exchange};
 use crate::engine::rules::{self, Rules, Sentence};
+use crate::fetch::address_of;
 use crate::frontier::Politeness;
-use crate::policy::retry::Backoff;
-use crate::policy::scope::is_loopback;
+use crate::policy::breaker::{self, After};
+use crate::policy::retry::{self, Backoff, Class};
+use crate::policy::scope::{is_loopback, registrable};
+use crate::policy::throttle::{Bounds, Throttle};
 use crate::policy::traps::pattern_of;
-use crate::request::HostKey;
-use crate::settings::RobotsMode;
+use crate::request::{HostKey, Request, Source, canonical};
+use crate::settings::{PolitenessBy, RobotsMode};
 use crate::store::{Host, PageState, RobotsFile, Ticket};
 
-/// Failures of a host in a row after which it is given up.
-const MAX_HOST_ERRORS: u32 = 20;
+/// What the dispatcher knows of a leased host beside its queue.
+#[derive(Default)]
+pub(super) struct Known {
+    /// What is known of its robots.txt.
+    rules: Option<Rules>,
+    /// Set if it may have only so many requests a day.
+    quota: Option<Quota>,
+    /// Set if its delay follows its answers.
+    throttle: Option<Bounds>,
+    /// Where its robots.txt redirected to.
+    hop: Option<Request>,
+}
+
+/// When something is to be done for a host, once per host.
+#[derive(Default)]
+pub(super) struct Errands {
+    by_time: BTreeSet<(Instant, HostKey)>,
+    by_host: HashMap<HostKey, Instant>,
+}
+
+impl Errands {
+    /// Sets a host's errand, in place of the one it had.
+    pub(super) fn set(&mut self, at: Instant, key: HostKey) {
+        self.remove(key);
+        self.by_time.insert((at, key));
+        self.by_host.insert(key, at);
+    }
+
+    pub(super) fn remove(&mut self, key: HostKey) {
+        if let Some(at) = self.by_host.remove(&key) {
+            self.by_time.remove(&(at, key));
+        }
+    }
+
+    /// When the first is due.
+    pub(super) fn first(&self) -> Option<Instant> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the first out if it is due.
+    fn due(&mut self, now: Instant) -> Option<HostKey> {
+        let (_, key) = *self.by_time.first().filter(|(at, _)| *at <= now)?;
+        self.remove(key);
+        Some(key)
+    }
+}
+
+/// When hosts that are not leased may be asked: those that were a moment ago, and those that a
+/// robots.txt redirected to.
+#[derive(Default)]
+pub(super) struct Strangers(HashMap<HostKey, Instant>);
+
+impl Strangers {
+    pub(super) fn note(&mut self, key: HostKey, next: Instant, now: Instant) {
+        if self.0.len() >= 1_024 {
+            self.0.retain(|_, next| *next > now);
+        }
+        if next > now {
+            self.0.insert(key, next);
+        }
+    }
+
+    /// Asks a host that is not leased now, or says when it may be asked.
+    fn ask(&mut self, key: HostKey, delay: Duration, now: Instant) -> Result<(), Instant> {
+        match self.0.get(&key) {
+            Some(next) if *next > now => Err(*next),
+            _ => {
+                self.note(key, now + delay, now);
+                Ok(())
+            }
+        }
+    }
+}
 
 /// How many requests a host may have today.
 pub(super) struct Quota {
@@ -76,7 +151,7 @@ fn until_tomorrow() -> Duration {
 impl Dispatcher {
     pub(super) fn adopt(&mut self, host: Host) {
         let now = Instant::now();
-        let politeness = self.politeness(&host);
+        let (politeness, known) = self.politeness(&host.origin);
         let wait =
             Duration::try_from(host.next_at.duration_since(clock::now())).unwrap_or_default();
         // An earlier run may have asked this host just before it was killed.
@@ -85,42 +160,116 @@ impl Dispatcher {
         } else {
             Duration::ZERO
         };
-        let (key, robots) = (host.key, host.robots.clone());
-        self.frontier
-            .adopt(host, politeness, now + wait.max(recent));
+        let stranger = self.strangers.0.remove(&host.key).unwrap_or(now);
+        let (key, origin) = (host.key, host.origin.clone());
+        let (delay, in_trouble) = (host.delay, host.errors > 0);
+        let not_before = (now + wait.max(recent)).max(stranger);
+        self.frontier.adopt(host, politeness, not_before);
+        if in_trouble {
+            self.frontier.suspend(key, now, not_before);
+        }
+        if known.throttle.is_some() {
+            self.frontier.throttle(key, delay);
+        }
+        self.known.insert(key, known);
         self.reserve(key);
+        self.find_group(key, &origin, politeness.delay);
+    }
+
+    /// Finds out whose pace a host keeps; only then is it asked for anything.
+    fn find_group(&mut self, key: HostKey, origin: &str, delay: Duration) {
+        let Ok(url) = Url::parse(origin) else {
+            return self.begin(key);
+        };
+        match self.shared.settings.politeness {
+            PolitenessBy::Host => self.begin(key),
+            PolitenessBy::Domain => self.join(key, registrable(&url), delay),
+            PolitenessBy::Address => {
+                self.asking += 1;
+                let sender = self.sender.clone();
+                self.tasks.spawn(async move {
+                    let name = url.host_str().unwrap_or_default();
+                    let address = address_of(name).await;
+                    let group = address.map_or_else(|| name.to_owned(), |ip| ip.to_string());
+                    let message = Message::Grouped { key, group, delay };
+                    let _ = sender.send(message).await;
+                });
+            }
+        }
+    }
+
+    /// Takes a host into a group by its name.
+    pub(super) fn join(&mut self, key: HostKey, group: &str, delay: Duration) {
+        let group = self.shared.identity.host(group);
+        self.frontier.join(key, group, delay, Instant::now());
+        self.begin(key);
+    }
+
+    /// Goes by the robots.txt that is stored, or has it fetched.
+    fn begin(&mut self, key: HostKey) {
+        let Some(host) = self.frontier.host(key) else {
+            return;
+        };
+        let (now, robots) = (Instant::now(), host.robots.clone());
         if self.shared.settings.robots == RobotsMode::Ignore {
             self.obey(key, Rules::None);
-        } else if let Some(rules) = robots.and_then(|file| self.still_valid(&file)) {
+        } else if let Some((rules, left)) = robots.and_then(|file| self.still_valid(&file)) {
+            self.errands.set(now + left, key);
             self.obey(key, rules);
         } else {
-            self.errands.insert((now, key));
+            self.errands.set(now, key);
         }
     }
 
     /// How politely a host is asked, by the settings.
-    fn politeness(&mut self, host: &Host) -> Politeness {
+    fn politeness(&self, origin: &str) -> (Politeness, Known) {
         let settings = &self.shared.settings;
-        let url = Url::parse(&host.origin).ok();
+        let url = Url::parse(origin).ok();
         let said = url.as_ref().map(|url| settings.for_host(url));
         let said = said.unwrap_or_default();
-        let default = match url {
-            Some(url) if is_loopback(&url) => Duration::ZERO,
-            _ => Duration::from_secs(1),
+        let loopback = url.is_some_and(|url| is_loopback(&url));
+        let default = if loopback {
+            Duration::ZERO
+        } else {
+            Duration::from_secs(1)
         };
-        if let Some(per_day) = said.per_day {
-            self.quotas.insert(host.key, Quota::new(per_day));
-        }
-        Politeness {
-            delay: said.delay.or(settings.delay).unwrap_or(default),
+        let delay = said.delay.or(settings.delay).unwrap_or(default);
+        let throttle = said.autothrottle.or(settings.autothrottle);
+        let bounds = Bounds {
+            floor: delay,
+            longest: settings.max_autothrottle_delay,
+            in_flight: settings.autothrottle_target,
+        };
+        let known = Known {
+            quota: said.per_day.map(Quota::new),
+            throttle: throttle.unwrap_or(!loopback).then_some(bounds),
+            ..Known::default()
+        };
+        let politeness = Politeness {
+            delay,
             jitter: settings.jitter,
             concurrency: said.concurrency.unwrap_or(settings.concurrency_per_host),
+        };
+        (politeness, known)
+    }
+
+    /// Hosts that are given back: what is known of them is forgotten, but for when they were asked.
+    pub(super) fn forget(&mut self, hosts: &[(Host, Instant)]) {
+        let now = Instant::now();
+        for (host, next) in hosts {
+            self.known.remove(&host.key);
+            self.errands.remove(host.key);
+            self.strangers.note(host.key, *next, now);
         }
     }
 
     /// Counts a request that goes out, for hosts that have only so many a day.
     pub(super) fn count(&mut self, key: HostKey) {
-        let Some(quota) = self.quotas.get_mut(&key) else {
+        let Some(quota) = self
+            .known
+            .get_mut(&key)
+            .and_then(|known| known.quota.as_mut())
+        else {
             return;
         };
         if let Some(host) = self.frontier.host_mut(key) {
@@ -132,7 +281,8 @@ impl Dispatcher {
 
     /// Takes a count back: nothing was sent. A day that was used up with it stays so.
     pub(super) fn uncount(&mut self, key: HostKey) {
-        if let (Some(quota), Some(host)) = (self.quotas.get(&key), self.frontier.host_mut(key))
+        let quota = self.known.get(&key).and_then(|known| known.quota.as_ref());
+        if let (Some(quota), Some(host)) = (quota, self.frontier.host_mut(key))
             && !quota.is_used_up(host)
         {
             host.sent = host.sent.saturating_sub(1);
@@ -160,24 +310,28 @@ impl Dispatcher {
     /// Sees to it that the store knows of requests before they are sent, and that a host whose day
     /// is used up is left alone until the next.
     fn reserve(&mut self, key: HostKey) {
-        let (Some(quota), Some(host)) = (self.quotas.get_mut(&key), self.frontier.host_mut(key))
-        else {
+        let quota = self
+            .known
+            .get_mut(&key)
+            .and_then(|known| known.quota.as_mut());
+        let (Some(quota), Some(host)) = (quota, self.frontier.host_mut(key)) else {
             return;
         };
         quota.turn_to(today(), host);
         let (reserved, used_up) = (quota.reserve(host), quota.is_used_up(host));
         if used_up {
             let why = format!("its {} requests of today (per_day)", quota.per_day);
-            self.pause(key, why, until_tomorrow());
+            let pause = until_tomorrow();
+            self.frontier.hold(key, Instant::now() + pause);
+            self.tell_pause(key, why, pause, true);
         }
         if used_up || reserved {
             self.remember(key);
         }
     }
 
-    /// Leaves a host alone for a while, and says so.
-    fn pause(&mut self, key: HostKey, why: String, pause: Duration) {
-        self.frontier.hold(key, Instant::now() + pause);
+    /// Says that a host is left alone for a while.
+    fn tell_pause(&self, key: HostKey, why: String, pause: Duration, used_up: bool) {
         let Some(host) = self.frontier.host(key) else {
             return;
         };
@@ -185,75 +339,145 @@ impl Dispatcher {
             .saturating_add(life::signed(pause))
             .unwrap_or(Timestamp::MAX);
         let origin = host.origin.clone();
-        self.shared
-            .bus
-            .emit(&Event::HostSlowed { origin, why, until });
+        self.shared.bus.emit(&Event::HostSlowed {
+            origin,
+            why,
+            until,
+            used_up,
+        });
     }
 
-    fn still_valid(&self, file: &RobotsFile) -> Option<Rules> {
+    /// The rules of a stored robots.txt, and how long they hold yet.
+    fn still_valid(&self, file: &RobotsFile) -> Option<(Rules, Duration)> {
+        let settings = &self.shared.settings;
         let age = clock::now().duration_since(file.at);
-        let fresh = age < jiff::SignedDuration::from_hours(24);
-        if fresh {
-            Rules::from_file(file, &self.shared.settings.user_agent)
-        } else {
-            None
-        }
+        let age = Duration::try_from(age).unwrap_or_default();
+        let left = settings.robots_max_age.checked_sub(age)?;
+        let rules = Rules::from_file(file, &settings.user_agent)?;
+        (!left.is_zero()).then_some((rules, left))
     }
 
-    /// Fetches robots.txt files whose time has come.
+    /// Fetches robots.txt files whose time has come, each redirect at the pace of the host that it
+    /// leads to.
     pub(super) fn run_errands(&mut self, now: Instant) {
         while self.fetching < self.shared.settings.concurrency
-            && let Some(&(at, key)) = self.errands.first()
-            && at <= now
+            && let Some(key) = self.errands.due(now)
         {
-            self.errands.pop_first();
-            if let Err(later) = self.frontier.errand(key, now) {
-                self.errands.insert((later, key));
-                continue;
-            }
             let Some(host) = self.frontier.host(key) else {
                 continue;
             };
-            let (shared, origin) = (Arc::clone(&self.shared), host.origin.clone());
-            let sender = self.sender.clone();
+            let hop = self.known.get_mut(&key).and_then(|known| known.hop.take());
+            let Some(request) =
+                hop.or_else(|| rules::request(&host.origin, self.shared.settings.max_robots))
+            else {
+                continue;
+            };
+            let target = self.host_of(&request.url, key);
+            let slot = match self.may_ask(target, &request.url, now) {
+                Ok(slot) => slot,
+                Err(later) => {
+                    if let Some(known) = self.known.get_mut(&key) {
+                        known.hop = Some(request);
+                    }
+                    self.errands.set(later, key);
+                    continue;
+                }
+            };
             self.fetching += 1;
-            self.count(key);
+            self.count(target);
+            let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
             self.tasks.spawn(async move {
                 let started = Instant::now();
-                let (file, may_change) = rules::fetch(&shared, &origin).await;
-                let took = started.elapsed();
+                let hop = rules::hop(&*shared.fetch, request, shared.settings.max_robots).await;
                 let message = Message::Robots {
                     host: key,
-                    file,
-                    may_change,
-                    took,
+                    slot,
+                    hop: Box::new(hop),
+                    took: started.elapsed(),
                 };
                 let _ = sender.send(message).await;
             });
         }
     }
 
-    pub(super) fn robots_came(&mut self, key: HostKey, file: RobotsFile, may_change: bool) {
-        let rules = Rules::from_file(&file, &self.shared.settings.user_agent);
+    /// The host that a redirect of `own`'s robots.txt leads to.
+    fn host_of(&self, url: &Url, own: HostKey) -> HostKey {
+        let origin = canonical(url, usize::MAX).map(|(origin, _)| origin);
+        origin.map_or(own, |origin| self.shared.identity.host(&origin))
+    }
+
+    /// Takes a turn of a host for an errand, whether it is leased or not; says whose slot it took.
+    fn may_ask(
+        &mut self,
+        key: HostKey,
+        url: &Url,
+        now: Instant,
+    ) -> Result<Option<HostKey>, Instant> {
+        if self.frontier.host(key).is_some() {
+            return self.frontier.errand(key, now).map(|()| Some(key));
+        }
+        let (politeness, _) = self.politeness(url.as_str());
+        self.strangers
+            .ask(key, politeness.delay, now)
+            .map(|()| None)
+    }
+
+    /// What a request for a robots.txt led to.
+    pub(super) fn robots_answered(
+        &mut self,
+        key: HostKey,
+        slot: Option<HostKey>,
+        hop: rules::Hop,
+        took: Duration,
+    ) {
+        self.fetching -= 1;
+        if let Some(host) = slot {
+            self.frontier.fetched(host);
+        }
+        let answer = (hop.status(), Source::Network);
+        self.note_exchange(slot.unwrap_or(key), answer, took, hop.bytes());
+        match hop {
+            rules::Hop::Next(request) => {
+                if let Some(known) = self.known.get_mut(&key) {
+                    known.hop = Some(*request);
+                    self.errands.set(Instant::now(), key);
+                }
+            }
+            rules::Hop::End(answer) => self.robots_came(key, *answer),
+        }
+    }
+
+    fn robots_came(&mut self, key: HostKey, answer: rules::Answer) {
+        let settings = &self.shared.settings;
+        let rules = Rules::from_file(&answer.file, &settings.user_agent);
+        let retries = retry::budget(answer.class, None, settings);
+        let max_age = settings.robots_max_age;
+        let asked = answer
+            .retry_after
+            .map(|asked| asked.min(settings.max_retry_after));
         let Some(host) = self.frontier.host_mut(key) else {
             return;
         };
-        let why = match file.status {
-            0 => file.body.clone(),
+        let status = answer.file.status;
+        let why = match status {
+            0 => answer.file.body.clone(),
             status => format!("robots.txt answered {status}"),
         };
-        let status = file.status;
-        host.robots = Some(file);
+        host.robots = Some(answer.file);
         match rules {
             Some(rules) => {
                 host.errors = 0;
+                self.frontier.recovered(key);
+                self.errands.set(Instant::now() + max_age, key);
                 self.remember(key);
                 self.obey(key, rules);
             }
-            None if may_change && host.errors < u32::from(self.shared.settings.retries) => {
-                self.in_trouble(key, &why, None);
+            None if host.errors < retries => {
+                // Until it is known anew, nothing is allowed.
+                self.frontier.close(key);
+                self.in_trouble(key, answer.class, &why, asked);
                 let at = self.frontier.next_at(key).unwrap_or_else(Instant::now);
-                self.errands.insert((at, key));
+                self.errands.set(at, key);
             }
             // Without an answer the host can't be crawled at all; with an error it says "not now".
             None if status == 0 => {
@@ -294,42 +518,101 @@ impl Dispatcher {
         } else {
             rules
         };
+        let Some(known) = self.known.get_mut(&key) else {
+            return;
+        };
         if let Some(delay) = rules.crawl_delay() {
             let settings = &self.shared.settings;
-            self.frontier
-                .slow_down(key, delay.min(settings.max_crawl_delay), settings.jitter);
+            let delay = delay.min(settings.max_crawl_delay);
+            if let Some(bounds) = &mut known.throttle {
+                bounds.floor = bounds.floor.max(delay);
+            }
+            self.frontier.slow_down(key, delay, settings.jitter);
         }
         let condemned = matches!(rules, Rules::Condemned(_));
-        self.rules.insert(key, rules);
+        known.rules = Some(rules);
         self.weed(key);
         if !condemned {
             self.frontier.open(key);
         }
     }
 
-    /// Leaves a host in trouble alone for a while, and gives it up in the end.
-    pub(super) fn in_trouble(&mut self, key: HostKey, why: &str, retry_after: Option<Duration>) {
+    /// What an exchange tells of its host.
+    pub(super) fn learn(&mut self, exchange: &Exchange) {
+        let key = exchange.key.host;
+        match &exchange.trouble {
+            Some(trouble) if self.frontier.is_news(key, exchange.started) => {
+                self.in_trouble(key, trouble.class, &trouble.why, trouble.retry_after);
+            }
+            // It was under way when the host was suspended; but it may ask for more time.
+            Some(trouble) => {
+                if let Some(asked) = trouble.retry_after {
+                    self.frontier.hold(key, Instant::now() + asked);
+                }
+            }
+            None if exchange.status == 0 => {}
+            None => self.recover(key, exchange),
+        }
+    }
+
+    /// A host answered.
+    fn recover(&mut self, key: HostKey, exchange: &Exchange) {
         let Some(host) = self.frontier.host_mut(key) else {
             return;
         };
-        host.errors += 1;
+        if host.errors > 0 {
+            host.errors = 0;
+            self.frontier.recovered(key);
+        }
+        let good = exchange.status < 400;
+        self.set_pace(key, |throttle, bounds| {
+            throttle.answered(exchange.took, good, bounds)
+        });
+    }
+
+    /// Changes the delay of a host that follows its answers.
+    fn set_pace(&mut self, key: HostKey, change: impl FnOnce(Throttle, Bounds) -> Throttle) {
+        let bounds = self.known.get(&key).and_then(|known| known.throttle);
+        let (Some(bounds), Some(host)) = (bounds, self.frontier.host_mut(key)) else {
+            return;
+        };
+        let before = Throttle {
+            delay: host.delay,
+            ceiling: host.ceiling,
+        };
+        let throttle = change(before, bounds);
+        if throttle != before {
+            (host.delay, host.ceiling) = (throttle.delay, throttle.ceiling);
+            self.frontier.throttle(key, throttle.delay);
+        }
+    }
+
+    /// Leaves a host in trouble alone for a while, and gives it up in the end.
+    fn in_trouble(&mut self, key: HostKey, class: Class, why: &str, asked: Option<Duration>) {
+        let Some(host) = self.frontier.host_mut(key) else {
+            return;
+        };
+        host.errors = host.errors.saturating_add(1);
         let errors = host.errors;
         let settings = &self.shared.settings;
-        let backoff = Backoff::from(settings);
-        let pause = retry_after.unwrap_or_else(|| backoff.delay(errors - 1, fastrand::f64()));
-        if errors > MAX_HOST_ERRORS {
-            let message = format!("gave the host up after {errors} failures in a row: {why}");
-            self.condemn(
-                key,
-                Sentence {
+        let (most, backoff) = (settings.max_host_errors, Backoff::from(settings));
+        let now = Instant::now();
+        match breaker::after(class, errors, asked, most, backoff, fastrand::f64()) {
+            After::Pause(pause) | After::Park(pause) => {
+                self.frontier.suspend(key, now, now + pause);
+                self.tell_pause(key, why.to_owned(), pause, false);
+            }
+            After::GiveUp => {
+                let message = format!("gave the host up after {errors} failures in a row: {why}");
+                let sentence = Sentence {
                     reason: "host",
                     message,
                     state: PageState::Failed,
-                },
-            );
-        } else {
-            self.pause(key, why.to_owned(), pause);
+                };
+                self.condemn(key, sentence);
+            }
         }
+        self.set_pace(key, Throttle::refused);
         self.remember(key);
     }
 
@@ -339,7 +622,7 @@ impl Dispatcher {
             return;
         };
         host.next_at = self.frontier.next_at(key).map_or(host.next_at, timestamp);
-        if let Some(quota) = self.quotas.get(&key) {
+        if let Some(quota) = self.known.get(&key).and_then(|known| known.quota.as_ref()) {
             host.sent = quota.reserved.max(host.sent);
         }
         let shared = Arc::clone(&self.shared);
@@ -350,7 +633,7 @@ impl Dispatcher {
 
     /// Takes requests that must not be sent out of a host's window, and ends them with the reason.
     pub(super) fn weed(&mut self, key: HostKey) {
-        let Some(rules) = self.rules.get(&key).cloned() else {
+        let Some(rules) = self.known.get(&key).and_then(|known| known.rules.clone()) else {
             return;
         };
         let traps = &self.shared.traps;

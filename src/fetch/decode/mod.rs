@@ -81,6 +81,11 @@ impl<'a> Decoder<'a> {
         push(&mut self.layers, bytes, &mut self.body).await
     }
 
+    /// The beginning of a body of which no more is wanted.
+    pub(super) fn cut(self) -> Bytes {
+        self.body.share.keep(self.body.bytes)
+    }
+
     /// The whole body, once nothing more comes.
     pub(super) fn finish(self) -> Result<Bytes, FetchError> {
         let cut = self.layers.iter().find(|layer| !layer.is_whole());
@@ -149,6 +154,9 @@ impl Body<'_> {
     async fn push(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
         let all = self.bytes.len() + bytes.len();
         if all > self.limit {
+            let room = self.limit - self.bytes.len();
+            self.bytes
+                .extend_from_slice(bytes.get(..room).unwrap_or_default());
             return Err(too_large(self.limit));
         }
         self.share.grow(all).await;

@@ -18,6 +18,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use url::{Host, Url};
 
 use address::{Special, special};
+pub(crate) use resolver::address_of;
 pub(super) use resolver::{Resolver, Unresolved};
 
 /// Decides which addresses may be connected to. A clone shares its hosts.

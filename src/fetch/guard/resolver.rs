@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use super::Guard;
 /// How long an answer is used. The system does not tell how long it holds.
 const TIME_TO_LIVE: Duration = Duration::from_mins(1);
 const MAX_NAMES: usize = 4_096;
+/// How long a look-up for politeness alone may take.
+const LOOKUP: Duration = Duration::from_secs(5);
 
 type Addresses = Arc<[SocketAddr]>;
 /// I/O errors can't be cloned.
@@ -35,6 +37,18 @@ pub(in crate::fetch) struct Resolver {
 struct Known {
     until: Instant,
     addresses: Shared<BoxFuture<'static, Answer>>,
+}
+
+/// The address that stands for a host where hosts at one address are one: the least of its own, or
+/// `None` if it has none, or none in time.
+pub(crate) async fn address_of(host: &str) -> Option<IpAddr> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = bare.parse() {
+        return Some(address);
+    }
+    let lookup = tokio::net::lookup_host((host, 0));
+    let found = tokio::time::timeout(LOOKUP, lookup).await.ok()?.ok()?;
+    found.map(|address| address.ip()).min()
 }
 
 /// A name without addresses.

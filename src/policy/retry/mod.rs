@@ -19,6 +19,7 @@
 
 mod after;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -50,6 +51,35 @@ pub enum Class {
     /// Anything that the same request will meet again: a bad URL, a body too large, a refusal of
     /// our own, a step that fails.
     Permanent,
+}
+
+/// How often a request that failed so is tried again: as `own` says, the request's, else as
+/// `retries_for` says of the class, else `retries`. What is not transient is tried again only if
+/// `retries_for` names it, and what is [permanent](Class::Permanent) never.
+///
+/// The budget of a class is compared with all tries of the request: one that timed out twice and is
+/// then answered 503 has used up two of those for 503.
+///
+/// ```
+/// use nephila::policy::retry::{budget, Class};
+/// use nephila::settings::Settings;
+///
+/// let settings = Settings::for_spider("retries = 3\nretries_for = { dns = 1, 5xx = 2, 503 = 9 }")?;
+/// let budget_of = |class| budget(class, None, &settings);
+/// assert_eq!(budget_of(Class::Timeout), 3);
+/// assert_eq!(budget_of(Class::Dns), 1);
+/// assert_eq!([502, 503, 404].map(|status| budget_of(Class::Status(status))), [2, 9, 0]);
+/// # Ok::<(), nephila::settings::SettingsError>(())
+/// ```
+pub fn budget(class: Class, own: Option<u16>, settings: &Settings) -> u32 {
+    let said = class.budget_in(&settings.retries_for);
+    let budget = match (own, said) {
+        _ if class == Class::Permanent => 0,
+        (None, Some(said)) => said,
+        (own, said) if said.is_some() || class.is_transient() => own.unwrap_or(settings.retries),
+        _ => 0,
+    };
+    budget.into()
 }
 
 /// How waits are spread over time, by a random fraction from 0 to 1.
@@ -89,6 +119,20 @@ impl Class {
             Self::Tls | Self::Permanent | Self::Status(501 | 505 | 506 | 508 | 510 | 511) => false,
             Self::Status(status) => matches!(status, 408 | 425 | 429 | 500..=599),
         }
+    }
+
+    /// What is said of this class: by its name, or of its hundred of statuses.
+    fn budget_in(self, budgets: &BTreeMap<String, u16>) -> Option<u16> {
+        if budgets.is_empty() {
+            return None;
+        }
+        let found = match self {
+            Self::Status(status) => budgets
+                .get(&status.to_string())
+                .or_else(|| budgets.get(&format!("{}xx", status / 100))),
+            other => budgets.get(&other.to_string()),
+        };
+        found.copied()
     }
 
     /// Is it the host that is in trouble or wants fewer requests, so that its other requests
@@ -165,8 +209,13 @@ impl Backoff {
         if attempt >= self.retries || !class.is_transient() {
             return None;
         }
+        Some(self.wait(attempt, fraction, retry_after))
+    }
+
+    /// The wait before retry `attempt`, as [`retry`](Backoff::retry) has it.
+    pub fn wait(&self, attempt: u32, fraction: f64, retry_after: Option<Duration>) -> Duration {
         let asked = retry_after.unwrap_or_default().min(self.retry_after_max);
-        Some(self.delay(attempt, fraction).max(asked))
+        self.delay(attempt, fraction).max(asked)
     }
 }
 
@@ -200,6 +249,33 @@ mod tests {
         for status in [200, 301, 400, 401, 403, 404, 410, 501, 505, 511, 600] {
             check(Class::Status(status), false, false);
         }
+    }
+
+    #[test]
+    fn budgets() {
+        let settings = Settings::for_spider(
+            "retries = 3\nretries_for = { dns = 1, tls = 2, 429 = 7, 5xx = 4, 503 = 0, 404 = 1 }",
+        );
+        let settings = settings.unwrap();
+        let check = |class: Class, own: Option<u16>, expected: u32| {
+            assert_eq!(budget(class, own, &settings), expected, "{class} {own:?}");
+        };
+        check(Class::Timeout, None, 3);
+        check(Class::Dns, None, 1);
+        check(Class::Tls, None, 2);
+        check(Class::Status(429), None, 7);
+        check(Class::Status(500), None, 4);
+        check(Class::Status(501), None, 4);
+        check(Class::Status(503), None, 0);
+        check(Class::Status(404), None, 1);
+        check(Class::Status(403), None, 0);
+        check(Class::Permanent, None, 0);
+        // a request's own word
+        check(Class::Timeout, Some(0), 0);
+        check(Class::Dns, Some(9), 9);
+        check(Class::Tls, Some(9), 9);
+        check(Class::Status(403), Some(9), 0);
+        check(Class::Permanent, Some(9), 0);
     }
 
     fn seconds(base: u64, max: u64, jitter: Jitter) -> Backoff {

@@ -29,6 +29,7 @@
 
 mod parse;
 mod pattern;
+mod tag;
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -38,6 +39,7 @@ use std::time::Duration;
 use url::Url;
 
 use self::pattern::Pattern;
+pub use self::tag::Directives;
 use super::retry::Class;
 
 /// How much of a robots.txt is read. RFC 9309 asks for 500 KiB at least.
@@ -104,7 +106,8 @@ impl Robots {
     /// Reads a robots.txt for a crawler that calls itself `user_agent`, a product token or a whole
     /// `User-Agent` value. Every input is a valid file: lines that say nothing are skipped.
     pub fn parse(body: &[u8], user_agent: &str) -> Self {
-        let mut file = parse::read(capped(body), product_token(user_agent));
+        let body = parse::in_utf8(capped(body, MAX_BYTES));
+        let mut file = parse::read(&body, product_token(user_agent));
         file.rules
             .sort_by_key(|rule| (Reverse(rule.pattern.weight()), !rule.allow));
         file
@@ -241,12 +244,13 @@ pub fn path_to_match(url: &str) -> Cow<'_, str> {
 }
 
 /// A robots.txt as text for the database, which [`Robots::parse`] reads as it reads `body`: cut
-/// to [`MAX_BYTES`], without byte order mark, and bytes that a text column cannot hold (no UTF-8,
+/// to `max_bytes`, without byte order mark, and bytes that a text column cannot hold (no UTF-8,
 /// or NUL) percent-encoded, which means the same in a rule but is longer: the bounds are reached
 /// sooner.
-pub fn to_text(body: &[u8]) -> String {
-    let mut text = String::with_capacity(body.len().min(MAX_BYTES));
-    for chunk in parse::without_mark(capped(body)).utf8_chunks() {
+pub fn to_text(body: &[u8], max_bytes: usize) -> String {
+    let body = parse::in_utf8(capped(body, max_bytes));
+    let mut text = String::with_capacity(body.len());
+    for chunk in parse::without_mark(&body).utf8_chunks() {
         text.push_str(&chunk.valid().replace('\0', "%00"));
         for byte in chunk.invalid() {
             // Writing to a String cannot fail.
@@ -258,8 +262,8 @@ pub fn to_text(body: &[u8]) -> String {
 
 /// The file up to the bound, without the line that the bound cuts in two: half a rule is another
 /// rule.
-fn capped(body: &[u8]) -> &[u8] {
-    let Some(head) = body.get(..MAX_BYTES).filter(|head| head.len() < body.len()) else {
+fn capped(body: &[u8], max_bytes: usize) -> &[u8] {
+    let Some(head) = body.get(..max_bytes).filter(|head| head.len() < body.len()) else {
         return body;
     };
     let end = head

@@ -1,5 +1,6 @@
 //! From the octets of a robots.txt to the rules of one product token.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::pattern::Pattern;
@@ -227,6 +228,32 @@ fn seconds(value: &[u8]) -> Option<Duration> {
             .unwrap_or(LONGEST)
             .min(LONGEST),
     )
+}
+
+/// A file in UTF-16, which some editors write, as UTF-8; RFC 9309 knows UTF-8 only. Its byte order mark
+/// alone is no proof: it also stands before files of plain octets, and is skipped there.
+pub(super) fn in_utf8(body: &[u8]) -> Cow<'_, [u8]> {
+    let (units, is_little) = match body {
+        [0xFF, 0xFE, units @ ..] => (units, true),
+        [0xFE, 0xFF, units @ ..] => (units, false),
+        _ => return Cow::Borrowed(body),
+    };
+    let starts_ascii = matches!((units, is_little), ([_, 0, ..], true) | ([0, _, ..], false));
+    if !starts_ascii {
+        return Cow::Borrowed(units);
+    }
+    let (pairs, _) = units.as_chunks::<2>();
+    let units = pairs.iter().map(|pair| {
+        if is_little {
+            u16::from_le_bytes(*pair)
+        } else {
+            u16::from_be_bytes(*pair)
+        }
+    });
+    let text: String = char::decode_utf16(units)
+        .map(|letter| letter.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect();
+    Cow::Owned(text.into_bytes())
 }
 
 /// Skips a UTF-8 byte order mark, or the beginning of one.

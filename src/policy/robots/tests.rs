@@ -136,6 +136,13 @@ fn marks_and_line_ends() {
     check(b"\xEF\xBB\xBFUser-agent: FooBot\nDisallow: /a\n");
     check(b"\xEF\xBBUser-agent: FooBot\nDisallow: /a\n");
     check(b"User-agent: FooBot\rDisallow: /a");
+    let units = "User-agent: FooBot\r\nDisallow: /a".encode_utf16();
+    let little: Vec<u8> = units.clone().flat_map(u16::to_le_bytes).collect();
+    check(&[&b"\xFF\xFE"[..], &little].concat());
+    let big: Vec<u8> = units.flat_map(u16::to_be_bytes).collect();
+    check(&[&b"\xFE\xFF"[..], &big].concat());
+    check(b"\xFF\xFEUser-agent: FooBot\nDisallow: /a\n");
+    check(b"\xFE\xFF\nUser-agent: FooBot\nDisallow: /a\n");
     check(b"User-agent: FooBot\r\n\r\nDisallow: /a\r\n");
     check(b"  user-agent:FooBot#x\n\n\tdisallow:/a#/b");
 }
@@ -284,9 +291,9 @@ fn a_file_too_long_is_cut_at_a_line() {
     let robots = Robots::parse(body.as_bytes(), "x");
     let blocked = ["/a", "/bb", "/c"].map(|path| !robots.verdict(path).allowed);
     assert_eq!(blocked, [true, false, false]);
-    assert_eq!(to_text(body.as_bytes()), format!("{head}{fill}"));
-    assert_eq!(to_text(&vec![b'x'; MAX_BYTES]).len(), MAX_BYTES);
-    assert_eq!(to_text(&vec![b'x'; MAX_BYTES + 1]), "");
+    assert_eq!(to_text(body.as_bytes(), MAX_BYTES), format!("{head}{fill}"));
+    assert_eq!(to_text(&vec![b'x'; MAX_BYTES], MAX_BYTES).len(), MAX_BYTES);
+    assert_eq!(to_text(&vec![b'x'; MAX_BYTES + 1], MAX_BYTES), "");
 }
 
 #[test]
@@ -306,7 +313,7 @@ fn the_work_of_a_verdict_is_bounded() {
 #[test]
 fn text_keeps_what_a_column_cannot_hold() {
     let body = b"User-agent: *\nDisallow: /b\xFCcher\0/\nDisallow: /\xC3\xBC";
-    let text = to_text(body);
+    let text = to_text(body, MAX_BYTES);
     assert_eq!(
         text,
         "User-agent: *\nDisallow: /b%FCcher%00/\nDisallow: /\u{fc}"
@@ -336,7 +343,7 @@ proptest! {
     #[test]
     fn never_panics_and_is_the_same_from_text(body in any_file(), path in "/[a%2*$/?]{0,8}|.*") {
         let robots = Robots::parse(&body, "FooBot");
-        let kept = Robots::parse(to_text(&body).as_bytes(), "FooBot");
+        let kept = Robots::parse(to_text(&body, MAX_BYTES).as_bytes(), "FooBot");
         let path = path_to_match(&path);
         let (verdict, again) = (robots.verdict(&path), kept.verdict(&path));
         prop_assert_eq!(verdict.allowed, again.allowed);

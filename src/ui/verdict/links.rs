@@ -3,7 +3,7 @@
 use super::super::{clean, count, plural, shorten};
 use super::errors::{is_missing, missed_by};
 use super::{Lines, SHOWN};
-use crate::engine::{Problem, Report, Statistics, Stop};
+use crate::engine::{Problem, Report, SlowedCount, Statistics, Stop};
 use crate::policy::traps;
 use crate::store::PageState;
 
@@ -30,21 +30,22 @@ pub(super) fn slowed(to: &mut Lines<'_>, report: &Report) {
     let run = &report.statistics;
     let asked = |origin| run.hosts.get(origin).is_some_and(|host| host.refused > 0);
     let mut slowed: Vec<_> = run.slowed.iter().collect();
-    slowed.retain(|(origin, _)| !is_over || asked(*origin));
+    let waits = |slowed: &SlowedCount| !is_over && slowed.in_a_row > 0;
+    slowed.retain(|(origin, slowed)| waits(slowed) || asked(*origin));
     slowed.sort_by_key(|(_, slowed)| std::cmp::Reverse(slowed.count));
-    for (origin, slowed) in slowed.iter().take(SHOWN) {
+    for (origin, slowed) in slowed.into_iter().take(SHOWN) {
         let times = match slowed.count {
             1 => "once".to_owned(),
             times => format!("{} times", count(times)),
         };
         let (origin, why) = (clean(origin), shorten(&slowed.why, 200));
-        if is_over {
-            to.note(&format!("{origin} was slowed down {times}: {why}"));
-        } else {
+        if waits(slowed) {
             let until = slowed.until.strftime("%H:%M:%S UTC");
             to.warning(&format!(
                 "{origin} was slowed down {times}: {why}; it is left alone until {until}"
             ));
+        } else {
+            to.note(&format!("{origin} was slowed down {times}: {why}"));
         }
     }
 }
@@ -100,6 +101,7 @@ fn other_refused(to: &mut Lines<'_>, name: &str, number: u64, sample: &str) {
     let why = match name.split(' ').next().unwrap_or_default() {
         "depth" => "deeper than max_depth",
         "links" => "beyond max_links of their page",
+        "nofollow" => "on pages that ask robots not to follow them (robots_meta)",
         "length" => "longer than max_url_bytes",
         "invalid" => "no URLs",
         // Links like mailto: are no web pages, and nobody expects them to be crawled.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::engine::{ErrorGroup, ItemCount, RefusedCount, Statistics, StepCount};
+use crate::engine::{ErrorGroup, ItemCount, RefusedCount, SlowedCount, Statistics, StepCount};
 use crate::settings::Settings;
 use crate::store::PageState;
 
@@ -187,6 +187,33 @@ fn links_not_followed() {
     warning: `stars` of books is empty in all 949 rows
       db crawl.db (41 MB)   query: nephila query "select * from books limit 5"
     "#);
+}
+
+#[test]
+fn hosts_that_are_left_alone() {
+    let mut run = statistics();
+    let paused = |why: &str, pauses| SlowedCount {
+        why: why.to_owned(),
+        until: jiff::Timestamp::UNIX_EPOCH,
+        count: pauses,
+        in_a_row: pauses,
+        used_up: false,
+    };
+    let refused = "429 Too Many Requests (Retry-After 86400 s, cut to 600 s)";
+    run.slowed = [
+        ("http://shop.example".to_owned(), paused(refused, 3)),
+        (
+            "http://slow.example".to_owned(),
+            paused("no byte for 20 s", 1),
+        ),
+    ]
+    .into();
+    insta::assert_snapshot!(text(Stop::Limit("max_wait"), run), @r"
+    ■ books  run 42: stopped at max_wait (51 queued), 1 049 pages, 949 items in 2.0 s (524 pages/s)   exit 3
+    warning: http://shop.example was slowed down 3 times: 429 Too Many Requests (Retry-After 86400 s, cut to 600 s); it is left alone until 00:00:00 UTC
+    warning: http://slow.example was slowed down once: no byte for 20 s; it is left alone until 00:00:00 UTC
+      db crawl.db (41 MB)   go on: nephila crawl books
+    ");
 }
 
 #[test]

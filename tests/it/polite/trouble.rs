@@ -1,0 +1,234 @@
+//! Retries, pauses, hosts that are dead and hosts that refuse for ever.
+
+use std::time::Duration;
+
+use nephila::engine::{Event, Stop};
+use nephila::fetch::{FailureKind, FetchError};
+use nephila::prelude::*;
+use serde::Deserialize;
+
+use super::crawl;
+use super::web::{Web, page, status, with};
+
+const LINKS: [&str; 40] = {
+    let mut links = ["/x"; 40];
+    let names = [
+        "/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9", "/a", "/b", "/c", "/d", "/e",
+        "/f", "/g", "/h", "/i", "/j", "/k", "/l", "/m", "/n", "/o", "/p", "/q", "/r", "/s", "/t",
+        "/u", "/v", "/w", "/x", "/y", "/z", "/A", "/B", "/C", "/D",
+    ];
+    let mut at = 0;
+    while at < 40 {
+        links[at] = names[at];
+        at += 1;
+    }
+    links
+};
+
+fn seed() -> Vec<Url> {
+    vec!["http://shop.example/".parse().unwrap()]
+}
+
+/// A host that answers robots.txt and its first page, and then no more.
+fn dying(kind: FailureKind) -> Web {
+    Web::new(move |url, _| match url.path() {
+        "/robots.txt" => Ok(status(url, 404)),
+        "/" => Ok(page(url, &LINKS)),
+        _ => Err(FetchError::new(kind, "gone")),
+    })
+}
+
+#[tokio::test]
+async fn a_dead_host_is_tried_by_canaries_and_given_up() {
+    let web = dying(FailureKind::Connect);
+    let report = crawl(seed())
+        .with(|settings| {
+            settings.delay = Some(Duration::ZERO);
+            settings.autothrottle = Some(false);
+            settings.max_host_errors = 4;
+            settings.retry_delay = Duration::from_millis(4);
+            // The eight of the first wave are not tried again, and so fail with the others.
+            settings.retries = 0;
+        })
+        .fetch(web.clone())
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(report.stop, Stop::Finished);
+    assert_eq!(report.statistics.pages, 1);
+    assert_eq!(report.statistics.failed, 40);
+    let host = report
+        .statistics
+        .errors
+        .iter()
+        .find(|group| group.reason == "host");
+    let host = host.expect("the host was given up");
+    assert!(
+        host.message
+            .starts_with("gave the host up after 5 failures in a row: gone"),
+        "{}",
+        host.message
+    );
+    // Eight at once before it is known, then one at a time: four pauses, five failures. Requests that
+    // come later may try once more.
+    let log = web.log();
+    assert!(log.len() <= 2 + 8 + 4 + 2, "{} requests", log.len());
+    let canaries = log.iter().rev().take(4);
+    assert!(canaries.clone().all(|asked| asked.open == 1));
+}
+
+#[tokio::test]
+async fn a_host_that_comes_back_is_asked_at_full_speed_again() {
+    let web = Web::new(|url, number| match url.path() {
+        "/robots.txt" => Ok(status(url, 404)),
+        "/" => Ok(page(url, &LINKS)),
+        "/0" if number == 0 => Err(FetchError::new(FailureKind::Timeout, "late")),
+        _ => Ok(page(url, &[])),
+    });
+    let report = crawl(seed())
+        .with(|settings| {
+            settings.delay = Some(Duration::ZERO);
+            settings.autothrottle = Some(false);
+        })
+        .fetch(web.clone())
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(report.statistics.pages, 41, "{report:?}");
+    assert_eq!(report.statistics.slowed["http://shop.example"].in_a_row, 0);
+    assert!(web.log().iter().rev().take(20).any(|asked| asked.open > 1));
+}
+
+/// Whatever the host asks for, the crawl ends, and its requests are there for another run.
+#[tokio::test]
+async fn refused_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = format!("sqlite:{}", folder.path().join("crawl.db").display());
+    let web = Web::new(|url, _| match url.path() {
+        "/robots.txt" => Ok(status(url, 404)),
+        "/" => Ok(page(url, &LINKS)),
+        _ => Ok(with(status(url, 429), "retry-after", "99999999999")),
+    });
+    let pauses = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&pauses);
+    let report = crawl(seed())
+        .db(&db)
+        .with(|settings| {
+            settings.delay = Some(Duration::ZERO);
+            settings.max_retry_after = Duration::from_millis(30);
+            settings.max_host_errors = 3;
+        })
+        .on_event(move |event| {
+            if let Event::HostSlowed { why, .. } = event {
+                seen.lock().unwrap().push(why.clone());
+            }
+        })
+        .fetch(web.clone())
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(report.stop, Stop::Limit("max_wait"));
+    assert_eq!(report.exit_code(), 3);
+    assert_eq!(report.statistics.pages, 1);
+    assert_eq!(report.statistics.left(), 40 - report.statistics.failed);
+    assert!(web.log().len() <= 2 + 8 + 3, "{} requests", web.log().len());
+    let pauses = pauses.lock().unwrap().clone();
+    assert_eq!(pauses.len(), 4, "{pauses:?}");
+    assert!(
+        pauses[0].starts_with("429 Too Many Requests (Retry-After 4294967295 s, cut to "),
+        "{pauses:?}"
+    );
+    let host = &report.statistics.slowed["http://shop.example"];
+    assert_eq!(host.in_a_row, 4, "{host:?}");
+    // It has no effect to come again at once: nothing is sent, and nothing is lost.
+    let again = crawl(seed())
+        .db(&db)
+        .fetch(web.clone())
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(again.stop, Stop::Limit("max_wait"));
+    assert_eq!(again.statistics.resumed.unwrap().queued, 40);
+}
+
+#[tokio::test]
+async fn every_kind_of_failure_has_its_budget() {
+    let web = Web::new(|url, _| match url.path() {
+        "/robots.txt" => Ok(status(url, 404)),
+        "/" => Ok(page(
+            url,
+            &["/reset", "/tls", "/500", "/503", "/404", "/blocked"],
+        )),
+        "/reset" => Err(FetchError::new(FailureKind::Reset, "cut")),
+        "/tls" => Err(FetchError::new(FailureKind::Tls, "expired")),
+        "/blocked" => Err(FetchError::new(FailureKind::Blocked, "private")),
+        path => Ok(status(url, path[1..].parse().unwrap())),
+    });
+    let report = crawl(seed())
+        .with(|settings| {
+            settings.delay = Some(Duration::ZERO);
+            settings.autothrottle = Some(false);
+            settings.retries = 2;
+            let budgets = [("reset", 1), ("5xx", 4), ("503", 0), ("404", 3)];
+            settings.retries_for = budgets.map(|(kind, tries)| (kind.to_owned(), tries)).into();
+        })
+        .fetch(web.clone())
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(report.stop, Stop::Finished);
+    let tries = |path: &str| web.count(&format!("http://shop.example{path}"));
+    let found = ["/reset", "/tls", "/500", "/503", "/404", "/blocked"].map(tries);
+    assert_eq!(found, [2, 1, 5, 1, 4, 1]);
+    let message = |reason: &str| {
+        let group = report
+            .statistics
+            .errors
+            .iter()
+            .find(|group| group.reason == reason);
+        group.map(|group| group.message.clone()).unwrap_or_default()
+    };
+    assert_eq!(message("reset"), "cut, 2 tries");
+}
+
+/// Requests that say themselves how often they are tried.
+#[derive(Deserialize)]
+struct Stubborn;
+
+#[spider]
+impl Stubborn {
+    async fn start(&self, seeds: Seeds) -> Result {
+        seeds.push("http://shop.example/", Self::list).await
+    }
+
+    async fn list(&self, page: Page) -> Result {
+        page.request("/never", Self::page).retries(0).send()?;
+        page.request("/often", Self::page).retries(6).send()
+    }
+
+    async fn page(&self, _page: Page) -> Result {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_request_has_its_own_budget() {
+    let web = Web::new(|url, _| match url.path() {
+        "/robots.txt" => Ok(status(url, 404)),
+        "/" => Ok(page(url, &[])),
+        _ => Ok(status(url, 500)),
+    });
+    let report = nephila::Crawl::new(Stubborn)
+        .db("sqlite::memory:")
+        .with(|settings| {
+            settings.retry_delay = Duration::from_millis(1);
+            settings.delay = Some(Duration::ZERO);
+        })
+        .fetch(web.clone())
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(report.statistics.failed, 2);
+    assert_eq!(web.count("http://shop.example/never"), 1);
+    assert_eq!(web.count("http://shop.example/often"), 7);
+}
