@@ -86,6 +86,7 @@
 extern crate self as nephila;
 
 pub mod clock;
+mod panics;
 pub mod request;
 pub mod item;
 pub mod settings;

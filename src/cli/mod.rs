@@ -30,6 +30,7 @@ mod logs;
 mod new;
 mod orphans;
 mod output;
+mod panics;
 mod project;
 mod query;
 mod robots;
@@ -148,6 +149,7 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
     }
     let screen = output::screen();
     logs::start(common.log_format, &screen)?;
+    panics::watch();
     let db = common.db.as_deref();
     match command {
         Command::Demo(demo) => block_on(demo.run(db, &screen)),

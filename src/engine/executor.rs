@@ -18,6 +18,7 @@ use super::life;
 use super::shared::Shared;
 use super::step;
 use super::watchdog::{Held, SEATS, StepThread, Watched};
+use crate::panics;
 use crate::request::{Response, Result};
 use crate::spider::Seeds;
 use crate::store::Ticket;
@@ -218,7 +219,7 @@ pub(super) fn run_seeds(
         let outcome = block_on(end.run_until_cancelled(seeds.catch_unwind()));
         let _ = done.send(match outcome {
             Ok(Some(Ok(outcome))) => outcome,
-            Ok(Some(Err(panic))) => Err(format!("panicked: {}", step::said(&*panic)).into()),
+            Ok(Some(Err(panic))) => Err(panics::described(&*panic).into()),
             Ok(None) => Err("the crawl has ended".into()),
             Err(error) => Err(error.into()),
         });
@@ -302,6 +303,6 @@ async fn run(shared: &Shared, job: Job, held: &Held) {
     let finished = AssertUnwindSafe(step::run(shared, job, held)).catch_unwind();
     let finished = finished
         .await
-        .unwrap_or_else(|panic| held.failed("panic", format!("panicked: {}", step::said(&*panic))));
+        .unwrap_or_else(|panic| held.failed("panic", panics::described(&*panic)));
     life::commit(shared, finished).await;
 }

@@ -16,6 +16,7 @@ use super::shared::{Refusal, Shared};
 use super::watchdog::Held;
 use crate::item::{Record, Value};
 use crate::page::{Context, Emitted, FieldError, Page, ParseLimits};
+use crate::panics;
 use crate::policy::redirect;
 use crate::policy::robots::{Directives, product_token};
 use crate::request::Result;
@@ -166,22 +167,12 @@ async fn guard(
             },
             Err(error) => Trouble::new("step", error.to_string()),
         }),
-        Ok(Err(panic)) => Err(Trouble::new(
-            "panic",
-            format!("panicked: {}", said(&*panic)),
-        )),
+        Ok(Err(panic)) => Err(Trouble::new("panic", panics::described(&*panic))),
         Err(_) => {
             let message = format!("the step took longer than {} s", limit.as_secs_f32());
             Err(Trouble::new("step_timeout", message))
         }
     }
-}
-
-/// What a panic says.
-pub(super) fn said(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }
 
 /// Moves what the step left on the page into its commit.

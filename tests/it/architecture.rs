@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// Module, and what it may use.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("panics", &[]),
     ("item", &[]),
     ("settings", &[]),
     ("request", &[]),
@@ -25,8 +26,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "clock", "item", "settings", "request", "page", "spider", "policy", "frontier",
-            "fetch", "store",
+            "clock", "panics", "item", "settings", "request", "page", "spider", "policy",
+            "frontier", "fetch", "store",
         ],
     ),
     ("site", &[]),

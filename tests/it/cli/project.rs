@@ -9,6 +9,8 @@ use super::{Folder, Ran, site};
 fn is_offline_ready(project: &Path) -> bool {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--offline", "--format-version=1", "--quiet"]);
+    // What other platforms need need not be here.
+    cargo.args(["--filter-platform", &host()]);
     cargo
         .current_dir(project)
         .output()
@@ -86,9 +88,12 @@ async fn a_project_that_builds_and_crawls() {
     exit 0
     "#);
 
-    let new = "use nephila::prelude::*;\n#[derive(Default)]\nstruct Other;\n\
-        #[spider(start = \"http://127.0.0.1:9/\")]\nimpl Other {\n    \
-        async fn page(&self, _page: Page) -> Result {\n        Ok(())\n    }\n}\n";
+    let new = format!(
+        "use nephila::prelude::*;\n#[derive(Default)]\nstruct Other;\n\
+        #[spider(start = \"{}\")]\nimpl Other {{\n    \
+        async fn page(&self, _page: Page) -> Result {{\n        panic!(\"no luck\")\n    }}\n}}\n",
+        site.url()
+    );
     std::fs::write(shop.join("spiders/other.rs"), new).unwrap();
     let found = inside(folder.nephila(&["crawl", "othr"]));
     insta::assert_snapshot!(found.said(), @r"
@@ -96,6 +101,20 @@ async fn a_project_that_builds_and_crawls() {
          nephila list shows all 2
     exit 2
     ");
+    let panicked = inside(folder.nephila(&["crawl", "other"]));
+    insta::assert_snapshot!(panicked.said(), @r"
+    ✗ other  run 2: 0 pages, 0 items in TIME   exit 1
+    error: start URL http://127.0.0.1:PORT/ failed: panicked: no luck (spiders/other.rs:7); nothing was crawled
+    exit 1
+    ");
+}
+
+/// The platform that Cargo builds for.
+fn host() -> String {
+    let version = Command::new(env!("CARGO")).arg("-vV").output().unwrap();
+    let version = String::from_utf8(version.stdout).unwrap();
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.unwrap().to_owned()
 }
 
 /// Where the tests' own dependencies are built already.
