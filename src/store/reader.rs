@@ -103,11 +103,6 @@ pub struct CrawlRow {
 }
 
 impl CrawlRow {
-    /// Whether its frontier is still there: no newer crawl has taken its place.
-    pub fn is_current(&self) -> bool {
-        matches!(&*self.state, "open" | "finished")
-    }
-
     /// Requests left to do.
     pub fn queued(&self) -> u64 {
         self.known.saturating_sub(self.pages)
@@ -220,13 +215,6 @@ pub struct Explained {
     pub requests: Vec<Story>,
     /// Its host in every crawl that knows it, with robots.txt: under the URL's scheme and the other.
     pub hosts: Vec<KnownHost>,
-}
-
-impl Explained {
-    /// The URL's host as one crawl knows it.
-    pub fn hosts_of(&self, crawl: i64) -> impl Iterator<Item = &KnownHost> {
-        self.hosts.iter().filter(move |known| known.crawl == crawl)
-    }
 }
 
 /// A host as one crawl knows it.
