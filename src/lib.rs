@@ -131,6 +131,8 @@ mod guides {
     mod library {}
     #[doc = include_str!("../docs/cache.md")]
     mod cache {}
+    #[doc = include_str!("../docs/downloads.md")]
+    mod downloads {}
     #[doc = include_str!("../docs/middleware.md")]
     mod middleware {}
     #[doc = include_str!("../docs/database.md")]

@@ -189,6 +189,16 @@ pub struct Settings {
     /// Time for requests in flight to finish once a stop was asked for.
     #[serde(with = "human::duration")]
     pub stop_timeout: Duration,
+    /// The folder of downloaded files.
+    pub files: String,
+    /// How they are named: `"hash"`, by their content, or `"url"`, by where they were.
+    pub file_names: FileNames,
+    /// The largest file, in bytes after decoding; a longer one fails its request.
+    #[serde(with = "human::bytes")]
+    pub max_file: usize,
+    /// Time for a file from first to last byte.
+    #[serde(with = "human::duration")]
+    pub file_timeout: Duration,
     /// Whether cookies are kept and sent.
     pub cookies: bool,
     /// Whether pages are kept on disk: `"off"`, `"http"` as servers allow it, or `"dev"`, which fetches
@@ -272,6 +282,10 @@ impl Default for Settings {
             timeout: Duration::from_mins(1),
             step_timeout: Duration::from_mins(1),
             stop_timeout: Duration::from_secs(10),
+            files: "files".to_owned(),
+            file_names: FileNames::Hash,
+            max_file: 1024 * 1024 * 1024,
+            file_timeout: Duration::from_hours(1),
             cookies: true,
             cache: CacheMode::Off,
             cache_folder: None,
@@ -292,6 +306,16 @@ pub enum RobotsMode {
     Obey,
     /// Not fetched. Only where you may.
     Ignore,
+}
+
+/// How downloaded files are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileNames {
+    /// By content: what is the same is there once.
+    Hash,
+    /// By host and path, and a few digits that tell URLs apart.
+    Url,
 }
 
 /// Whether pages are kept on disk.

@@ -4,6 +4,7 @@
 use super::database::Database;
 use super::failure::Failure;
 use crate::item::Value;
+use crate::request::StepRef;
 use crate::settings::closest;
 use crate::spider::{Spider, step_named};
 use crate::store::{self, Reader, collect};
@@ -23,7 +24,8 @@ pub(super) async fn check(
         return Ok(());
     };
     for (step, count) in queued_steps(&*reader, spider.name(), args).await? {
-        if step_named(spider, &step).is_some() {
+        let is_file = StepRef::named(step.clone()).is_file();
+        if is_file || step_named(spider, &step).is_some() {
             continue;
         }
         let names = spider.steps().iter().map(|known| known.name);

@@ -470,7 +470,8 @@ impl Dispatcher {
 
     fn loaded(&mut self, host: HostKey, taken: Taken, asked: usize) {
         let unknown = |ticket: &&Ticket| {
-            step_named(&*self.shared.spider, &ticket.request.step.name).is_none()
+            !ticket.request.step.is_file()
+                && step_named(&*self.shared.spider, &ticket.request.step.name).is_none()
         };
         if let Some(ticket) = taken.tickets.iter().find(unknown) {
             let step = ticket.request.step.name.to_string();

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::committer::{Entry, Finished};
 use super::dispatcher::Message;
+use super::download;
 use super::event::PageEvent;
 use super::executor::{Call, Job};
 use super::shared::{Refusal, Shared};
@@ -55,6 +56,8 @@ enum End {
     Skip { message: String },
     /// It goes back into the queue.
     Again { message: String, delay: Duration },
+    /// It is a file now.
+    Saved(Response),
     /// It leads elsewhere.
     Redirect(Response),
 }
@@ -137,6 +140,9 @@ pub(super) async fn live(
                 counts: true,
             };
             commit(&shared, finished(&ticket, verdict, took)).await;
+        }
+        End::Saved(response) => {
+            commit(&shared, download::saved(&ticket, &response, took)).await;
         }
         End::Redirect(response) => {
             let max = shared.settings.max_redirects;
@@ -284,6 +290,9 @@ fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>
         step_named(&*shared.spider, &ticket.request.step.name)
             .is_some_and(|step| step.accepts.contains(&status.as_u16()))
     };
+    if ticket.request.step.is_file() && status.is_success() {
+        return End::Saved(response);
+    }
     if status.is_success() || accepts() {
         return End::Read(response);
     }
@@ -341,7 +350,11 @@ pub(super) fn follow(shared: &Shared, ticket: &Ticket, hop: Hop) -> Finished {
     let row =
         |state, reason, message| page_row(state, Some(reason), Some(message), status, took, bytes);
     let next = match next {
-        Ok(next) => next,
+        // Every link to a file has its row, also if several lead to one.
+        Ok(next) => Request {
+            dedup: next.dedup && !ticket.request.step.is_file(),
+            ..next
+        },
         Err(error) => {
             let row = row(PageState::Failed, "redirect", error.to_string());
             return finished(ticket, Verdict::Page(row), took);

@@ -53,6 +53,7 @@
 mod bus;
 mod committer;
 mod dispatcher;
+mod download;
 mod emptier;
 mod event;
 mod executor;

@@ -15,10 +15,11 @@ use super::budget::Budget;
 use super::client::{self, Clients};
 use super::decode::{Decoder, too_large};
 use super::failure::{bytes_as_text, explain, time_as_text};
+use super::files::Files;
 use super::guard::{Guard, Refused};
 use super::wait::Wait;
 use super::{FailureKind, Fetch, FetchError, Jar};
-use crate::request::{Request, Response, Source, origin_of};
+use crate::request::{Request, Response, SavedFile, Source, origin_of};
 use crate::settings::Settings;
 
 /// The fetch of a crawl, unless another is given: HTTP over TCP and TLS.
@@ -50,6 +51,8 @@ pub struct HttpFetch {
     logins: Logins,
     /// What goes out with every request.
     default_headers: HeaderMap,
+    files: Files,
+    file_timeout: Duration,
     max_body: usize,
     max_header_bytes: usize,
     budget: Budget,
@@ -124,6 +127,8 @@ impl HttpFetch {
             guard,
             jar: settings.cookies.then(Arc::default),
             logins: Logins::default(),
+            files: Files::new(settings),
+            file_timeout: settings.file_timeout,
             default_headers: client::default_headers(settings)?,
             max_body: settings.max_body,
             max_header_bytes: settings.max_header_bytes,
@@ -221,6 +226,17 @@ impl HttpFetch {
         if let Some(jar) = &self.jar {
             jar.store(&url, &headers);
         }
+        if request.step.is_file() && status.is_success() && has_body(&request.method, status) {
+            let (file, wire_bytes) = self.save(&mut answer, &headers, &url).await?;
+            return Ok(Response {
+                status,
+                headers,
+                wire_bytes,
+                took: started.elapsed(),
+                file: Some(Box::new(file)),
+                ..Response::new(url, Bytes::new())
+            });
+        }
         let (body, wire_bytes) = if has_body(&request.method, status) {
             match self.read(&mut answer, &headers, request.first_bytes).await {
                 // Where it leads is all that matters of a redirect.
@@ -238,6 +254,7 @@ impl HttpFetch {
             wire_bytes,
             took: started.elapsed(),
             source: Source::Network,
+            file: None,
         })
     }
 
@@ -293,10 +310,44 @@ impl HttpFetch {
     ) -> Result<(Bytes, u64), FetchError> {
         let most = first_bytes.map_or(self.max_body, |first| first.min(self.max_body));
         let mut decoder = Decoder::new(headers, most, self.budget.share())?;
-        let limit = most as u64;
+        let may_cut = first_bytes.is_some();
+        let (wire_bytes, is_whole) = self.pour(answer, &mut decoder, most, may_cut).await?;
+        let body = if is_whole {
+            decoder.finish()?
+        } else {
+            decoder.cut()
+        };
+        Ok((body, wire_bytes))
+    }
+
+    /// Reads the body into a file.
+    async fn save(
+        &self,
+        answer: &mut reqwest::Response,
+        headers: &HeaderMap,
+        url: &Url,
+    ) -> Result<(SavedFile, u64), FetchError> {
+        let limit = self.files.max_bytes();
+        let mut decoder = Decoder::into_file(headers, limit, self.files.begin().await?)?;
+        let (wire_bytes, _) = self.pour(answer, &mut decoder, limit, false).await?;
+        let part = decoder.finish_file()?;
+        let file = self.files.keep(part, url, headers).await?;
+        Ok((file, wire_bytes))
+    }
+
+    /// Reads the body as it comes; how many bytes it has on the wire, and whether that is all of it.
+    /// One that is longer than `max_bytes` may be cut, or is an error.
+    async fn pour(
+        &self,
+        answer: &mut reqwest::Response,
+        decoder: &mut Decoder<'_>,
+        max_bytes: usize,
+        may_cut: bool,
+    ) -> Result<(u64, bool), FetchError> {
+        let limit = max_bytes as u64;
         if let Some(declared) = answer.content_length() {
-            if declared > limit && first_bytes.is_none() {
-                return Err(too_large(self.max_body));
+            if declared > limit && !may_cut {
+                return Err(too_large(max_bytes));
             }
             decoder.reserve(declared);
         }
@@ -310,11 +361,11 @@ impl HttpFetch {
             match pushed {
                 Err(error) if error.kind != FailureKind::TooLarge => return Err(error),
                 Ok(()) if !too_many => {}
-                _ if first_bytes.is_some() => return Ok((decoder.cut(), wire_bytes)),
-                _ => return Err(too_large(self.max_body)),
+                _ if may_cut => return Ok((wire_bytes, false)),
+                _ => return Err(too_large(max_bytes)),
             }
         }
-        Ok((decoder.finish()?, wire_bytes))
+        Ok((wire_bytes, true))
     }
 }
 
@@ -322,7 +373,12 @@ impl Fetch for HttpFetch {
     /// # Cancel safety
     /// A dropped exchange closes its connection (HTTP/1.1) or resets its stream (HTTP/2).
     async fn fetch(&self, request: &Request) -> Result<Response, FetchError> {
-        let limit = request.timeout.unwrap_or(self.timeout);
+        let default = if request.step.is_file() {
+            self.file_timeout
+        } else {
+            self.timeout
+        };
+        let limit = request.timeout.unwrap_or(default);
         let Ok(outcome) = timeout(limit, self.exchange(request)).await else {
             let message = format!("no whole answer in {}", time_as_text(limit));
             return Err(FetchError::new(FailureKind::Timeout, message));

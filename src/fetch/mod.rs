@@ -16,6 +16,7 @@ mod failure;
 mod middleware;
 mod block_page;
 mod cache;
+mod files;
 
 pub use self::http::{FetchSetupError, HttpFetch};
 pub(crate) use block_page::BlockPages;

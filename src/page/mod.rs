@@ -292,6 +292,16 @@ impl Page {
         self.0.emitted.borrow_mut().records.push(record);
     }
 
+    /// Downloads what every match links to (`src` of an image, `href` of a link, or the attribute that
+    /// the selector takes) into the folder of the setting `files`, and returns their number. Each is a
+    /// request like any other; once it is there, the table `file` has a row for it.
+    ///
+    /// # Errors
+    /// If the selector does not parse.
+    pub fn download(&self, selector: impl AsSelector) -> Result<usize> {
+        self.follow(selector, StepRef::file())
+    }
+
     /// Requests every link that matches (`href`, else `src`, else `action`, or the attribute that
     /// the selector takes) and returns their number. Duplicates and links out of scope cost nothing.
     ///

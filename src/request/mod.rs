@@ -23,7 +23,7 @@ pub use cookie::StoredCookie;
 pub use fingerprint::{Fingerprint, HostKey, Identity};
 pub use known::{KnownLinks, LinkBase};
 pub use refresh::Refresh;
-pub use response::{Response, Source};
+pub use response::{Response, SavedFile, Source};
 pub use step::{Step, StepRef};
 pub use web_link::{LinkParam, WebLink};
 

@@ -23,6 +23,19 @@ pub struct Response {
     pub took: Duration,
     /// Where it comes from.
     pub source: Source,
+    /// The file that the body went into, if it did; `body` is empty then.
+    pub file: Option<Box<SavedFile>>,
+}
+
+/// A file that was downloaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedFile {
+    /// Where it is, below the folder of files, parts separated by `/`.
+    pub path: String,
+    /// Hash of its content, in hexadecimal digits.
+    pub sha256: String,
+    /// Its size.
+    pub bytes: u64,
 }
 
 /// Where a response comes from.
@@ -49,6 +62,7 @@ impl Response {
             body,
             took: Duration::ZERO,
             source: Source::Network,
+            file: None,
         }
     }
 

@@ -32,12 +32,25 @@ impl StepRef {
         Self::named(ROBOTS)
     }
 
+    /// No step reads the answer: its body goes into a file. See
+    /// [`Page::download`](crate::page::Page::download).
+    pub fn file() -> Self {
+        Self::named(FILE)
+    }
+
+    /// Whether the body goes into a file.
+    pub fn is_file(&self) -> bool {
+        self.name == FILE
+    }
+
     /// Whether the crawl itself reads the answer, as a robots.txt. No step can have this name.
     pub fn is_robots(&self) -> bool {
         self.name == ROBOTS
     }
 }
 
+/// A colon stands in no step's name, so no step can have this one.
+const FILE: &str = "file:";
 const ROBOTS: &str = "robots.txt";
 
 /// A checked reference to a step: `Self::book`, or `(Self::page, At { page: 2 })` with arguments.

@@ -33,6 +33,8 @@ mod crawl;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod downloads;
+#[cfg(test)]
 mod licences;
 #[cfg(test)]
 mod middleware;

@@ -222,7 +222,10 @@ impl Cache {
 
 impl Middleware for Cache {
     async fn handle(&self, request: &Request, next: Next) -> Result<Response, FetchError> {
-        if self.is_dev {
+        if request.step.is_file() {
+            // It is on disk already, once it is there.
+            next.fetch(request).await
+        } else if self.is_dev {
             self.replay(request, next).await
         } else {
             self.by_the_rules(request, next).await

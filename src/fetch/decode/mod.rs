@@ -15,6 +15,7 @@ use http::{HeaderMap, header};
 
 use super::budget::Share;
 use super::failure::bytes_as_text;
+use super::files::Part;
 use super::{FailureKind, FetchError};
 use codec::{Codec, Step};
 
@@ -34,9 +35,15 @@ pub(super) struct Decoder<'a> {
 
 /// What came out so far.
 struct Body<'a> {
-    bytes: Vec<u8>,
+    sink: Sink<'a>,
+    len: usize,
     limit: usize,
-    share: Share<'a>,
+}
+
+/// Where it goes.
+enum Sink<'a> {
+    Memory { bytes: Vec<u8>, share: Share<'a> },
+    File(Part),
 }
 
 impl<'a> Decoder<'a> {
@@ -47,6 +54,20 @@ impl<'a> Decoder<'a> {
         limit: usize,
         share: Share<'a>,
     ) -> Result<Self, FetchError> {
+        let bytes = Vec::new();
+        Self::into_sink(headers, limit, Sink::Memory { bytes, share })
+    }
+
+    /// The same for a body that goes into a file as it comes.
+    pub(super) fn into_file(
+        headers: &HeaderMap,
+        limit: usize,
+        part: Part,
+    ) -> Result<Self, FetchError> {
+        Self::into_sink(headers, limit, Sink::File(part))
+    }
+
+    fn into_sink(headers: &HeaderMap, limit: usize, sink: Sink<'a>) -> Result<Self, FetchError> {
         let mut layers = Vec::new();
         for name in encodings(headers) {
             let codec = codec::named(&name).ok_or_else(|| unknown(&name))?;
@@ -61,9 +82,9 @@ impl<'a> Decoder<'a> {
         Ok(Self {
             layers,
             body: Body {
-                bytes: Vec::new(),
+                sink,
+                len: 0,
                 limit,
-                share,
             },
         })
     }
@@ -72,7 +93,9 @@ impl<'a> Decoder<'a> {
     pub(super) fn reserve(&mut self, declared: u64) {
         let declared = usize::try_from(declared).unwrap_or(usize::MAX);
         let declared = declared.min(self.body.limit).min(MAX_RESERVED_BYTES);
-        self.body.bytes.reserve_exact(declared);
+        if let Sink::Memory { bytes, .. } = &mut self.body.sink {
+            bytes.reserve_exact(declared);
+        }
     }
 
     /// Takes the next bytes from the wire. Waits while the crawl holds too many bytes; the little that
@@ -83,18 +106,35 @@ impl<'a> Decoder<'a> {
 
     /// The beginning of a body of which no more is wanted.
     pub(super) fn cut(self) -> Bytes {
-        self.body.share.keep(self.body.bytes)
+        match self.body.sink {
+            Sink::Memory { bytes, share } => share.keep(bytes),
+            Sink::File(_) => Bytes::new(),
+        }
     }
 
-    /// The whole body, once nothing more comes.
+    /// The whole body, once nothing more comes. What went into a file is there, and not here.
     pub(super) fn finish(self) -> Result<Bytes, FetchError> {
-        let cut = self.layers.iter().find(|layer| !layer.is_whole());
-        match cut {
+        match self.whole()? {
+            Sink::Memory { bytes, share } => Ok(share.keep(bytes)),
+            Sink::File(_) => Ok(Bytes::new()),
+        }
+    }
+
+    /// The whole file, once nothing more comes.
+    pub(super) fn finish_file(self) -> Result<Part, FetchError> {
+        match self.whole()? {
+            Sink::File(part) => Ok(part),
+            Sink::Memory { .. } => Err(FetchError::new(FailureKind::Other, "no file")),
+        }
+    }
+
+    fn whole(self) -> Result<Sink<'a>, FetchError> {
+        match self.layers.iter().find(|layer| !layer.is_whole()) {
             Some(layer) => Err(FetchError::new(
                 FailureKind::Encoding,
                 format!("truncated {} body", layer.codec.name()),
             )),
-            None => Ok(self.body.share.keep(self.body.bytes)),
+            None => Ok(self.body.sink),
         }
     }
 }
@@ -152,15 +192,23 @@ impl Layer {
 
 impl Body<'_> {
     async fn push(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
-        let all = self.bytes.len() + bytes.len();
+        let all = self.len + bytes.len();
         if all > self.limit {
-            let room = self.limit - self.bytes.len();
-            self.bytes
-                .extend_from_slice(bytes.get(..room).unwrap_or_default());
+            if let Sink::Memory { bytes: held, .. } = &mut self.sink {
+                let room = self.limit - self.len;
+                held.extend_from_slice(bytes.get(..room).unwrap_or_default());
+                self.len = self.limit;
+            }
             return Err(too_large(self.limit));
         }
-        self.share.grow(all).await;
-        self.bytes.extend_from_slice(bytes);
+        match &mut self.sink {
+            Sink::Memory { bytes: held, share } => {
+                share.grow(all).await;
+                held.extend_from_slice(bytes);
+            }
+            Sink::File(part) => part.push(bytes).await?,
+        }
+        self.len = all;
         Ok(())
     }
 }
