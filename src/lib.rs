@@ -127,6 +127,8 @@ mod guides {
     mod readme {}
     #[doc = include_str!("../docs/spiders.md")]
     mod spiders {}
+    #[doc = include_str!("../docs/sessions.md")]
+    mod sessions {}
     #[doc = include_str!("../docs/library.md")]
     mod library {}
     #[doc = include_str!("../docs/cache.md")]

@@ -14,7 +14,9 @@ mod error;
 mod file;
 mod host;
 mod human;
+mod identity;
 mod layers;
+mod secret;
 mod table;
 mod url_pattern;
 
@@ -23,9 +25,14 @@ pub use error::{Origin, Place, SettingsError};
 pub use file::{FileKind, SettingsFile};
 pub use host::{HOST_SETTINGS, HostSettings, Hosts};
 pub use human::{parse_bytes, parse_duration, parse_rate};
+pub(crate) use identity::is_proxy_url;
+pub use identity::{AuthByOrigin, AuthSettings, ClientCertificate, SessionSettings, TlsVersion};
 pub use layers::{Layer, Origins};
+pub use secret::{ProxyUrl, Secret, Unset};
 pub use table::{SETTINGS, Setting, closest, setting_named};
 pub use url_pattern::url_pattern;
+
+use crate::request::ReferrerPolicy;
 
 /// What a crawl may do, and how fast.
 ///
@@ -209,6 +216,46 @@ pub struct Settings {
     /// How much is kept; what was not used for longest goes first.
     #[serde(with = "human::bytes")]
     pub cache_size: usize,
+    /// The largest cookie, name and value together; a larger one is not kept.
+    #[serde(with = "human::bytes")]
+    pub max_cookie_bytes: usize,
+    /// Cookies of one site (a registrable domain) and session; the oldest go first.
+    pub max_cookies_per_site: usize,
+    /// Cookies of one session; those of the site that was used longest ago go first.
+    pub max_cookies: usize,
+    /// Identities by name, each with cookies of its own. Requests that name none rotate over them.
+    pub sessions: BTreeMap<String, SessionSettings>,
+    /// Identities without a name that requests rotate over, besides those in `sessions`. Unset: one
+    /// per proxy if there are neither sessions nor fewer than two proxies, else none. 1 to 1,000.
+    pub session_pool: Option<usize>,
+    /// Whether what was found on a page is fetched by the identity that fetched the page.
+    pub sticky_sessions: bool,
+    /// What a login may ask for, by name.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Credentials by origin: `"https://shop.example"`.
+    pub auth: AuthByOrigin,
+    /// Headers of every request, besides our own.
+    pub headers: BTreeMap<String, String>,
+    /// What the header `Referer` may tell, where the page says nothing.
+    pub referrer_policy: ReferrerPolicy,
+    /// Proxies that requests rotate over; those that fail rest for a while. Empty: as the
+    /// environment says.
+    pub proxies: Vec<ProxyUrl>,
+    /// Hosts that `proxies` are not asked for: `"intern"`, `".corp.example"`, `"10.0.0.0/8"`.
+    pub no_proxy: Vec<String>,
+    /// Whether HTTP/2 is spoken where the server can.
+    pub http2: bool,
+    /// The oldest version of TLS that is spoken: `"1.2"` or `"1.3"`.
+    pub tls_min_version: TlsVersion,
+    /// PEM files of authorities that are trusted besides the public ones.
+    pub tls_ca: Vec<String>,
+    /// Hosts whose certificates are not verified.
+    pub tls_insecure: Vec<String>,
+    /// Certificates that we show, by host.
+    pub tls_client: BTreeMap<String, ClientCertificate>,
+    /// How long the addresses of a name are used.
+    #[serde(with = "human::duration")]
+    pub dns_ttl: Duration,
     /// Threads that run steps. Unset: one per core.
     pub step_threads: Option<usize>,
     /// Pages written in one transaction, at the most. 1 to 1,000.
@@ -290,6 +337,24 @@ impl Default for Settings {
             cache: CacheMode::Off,
             cache_folder: None,
             cache_size: 1024 * 1024 * 1024,
+            max_cookie_bytes: 4096,
+            max_cookies_per_site: 180,
+            max_cookies: 3_000,
+            sessions: BTreeMap::new(),
+            session_pool: None,
+            sticky_sessions: false,
+            secrets: BTreeMap::new(),
+            auth: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            referrer_policy: ReferrerPolicy::default(),
+            proxies: Vec::new(),
+            no_proxy: Vec::new(),
+            http2: true,
+            tls_min_version: TlsVersion::V1_2,
+            tls_ca: Vec::new(),
+            tls_insecure: Vec::new(),
+            tls_client: BTreeMap::new(),
+            dns_ttl: Duration::from_mins(1),
             step_threads: None,
             commit_pages: 100,
             commit_delay: Duration::from_millis(25),

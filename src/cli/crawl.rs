@@ -11,6 +11,7 @@ use super::items::Destination;
 use super::project::Project;
 use super::{orphans, output, spiders};
 use crate::engine::{Event, Report};
+use crate::request::without_logins;
 use crate::settings::Settings;
 use crate::spider::Spider;
 use crate::store::Resumed;
@@ -124,9 +125,9 @@ impl Crawl {
 
     /// The command that goes on with this crawl.
     fn command(&self, database: &Database) -> String {
-        let mut command = format!("nephila crawl {}", quoted(&self.target));
+        let mut command = format!("nephila crawl {}", quoted(&without_logins(&self.target)));
         for (name, value) in self.args.args().unwrap_or_default() {
-            command.extend([" -a ", &quoted(&format!("{name}={value}"))]);
+            command.extend([" -a ", &quoted(&without_logins(&format!("{name}={value}")))]);
         }
         command.push_str(&self.flags.again());
         if let Some(file) = &self.output {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::failure::Failure;
-use crate::settings::{Layer, Origin, parse_rate};
+use crate::settings::{Layer, Origin, parse_rate, setting_named};
 use crate::spider::Args;
 
 /// What may be said of a crawl's settings on the command line.
@@ -68,7 +68,7 @@ impl SettingFlags {
         let mut texts = Vec::new();
         for pair in &self.set {
             let (name, value) = split("-s", pair)?;
-            texts.push((name, value.to_owned(), format!("-s {pair}")));
+            texts.push((name, value.to_owned(), format!("-s {}", shown(pair))));
         }
         let delay = self.rate.as_deref().map(delay_of).transpose()?;
         let flags = [
@@ -110,7 +110,7 @@ impl SettingFlags {
     pub(super) fn again(&self) -> String {
         let mut text = String::new();
         for pair in &self.set {
-            text.extend([" -s ", &quoted(pair)]);
+            text.extend([" -s ", &quoted(&shown(pair))]);
         }
         let flags = [
             (" -j ", &self.concurrency),
@@ -127,6 +127,16 @@ impl SettingFlags {
             text.push_str(" --allow-empty");
         }
         text
+    }
+}
+
+/// `NAME=VALUE` without a value that may hold credentials.
+fn shown(pair: &str) -> Cow<'_, str> {
+    let name = pair.split('=').next().unwrap_or_default().trim();
+    if setting_named(name).is_some_and(|setting| setting.secret) {
+        format!("{name}=***").into()
+    } else {
+        pair.into()
     }
 }
 

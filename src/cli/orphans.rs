@@ -4,7 +4,7 @@
 use super::database::Database;
 use super::failure::Failure;
 use crate::item::Value;
-use crate::request::StepRef;
+use crate::request::{StepRef, without_logins};
 use crate::settings::closest;
 use crate::spider::{Spider, step_named};
 use crate::store::{self, Reader, collect};
@@ -50,6 +50,7 @@ async fn queued_steps(
     spider: &str,
     args: &str,
 ) -> Result<Vec<(String, u64)>, Failure> {
+    let args = without_logins(args);
     let crawls = reader.crawls().await?;
     let open = crawls
         .iter()

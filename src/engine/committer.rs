@@ -83,7 +83,7 @@ impl Committer {
             more = self.gather(&mut entries, max).await;
             let mut work = Work::from(entries.drain(..));
             if let Some(http) = &self.shared.http {
-                work.batch.cookies = http.jar().map(|jar| jar.take_changed()).unwrap_or_default();
+                work.batch.cookies = http.sessions().take_changed();
             }
             self.write(work).await?;
         }

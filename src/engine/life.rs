@@ -14,12 +14,13 @@ use super::dispatcher::Message;
 use super::download;
 use super::event::PageEvent;
 use super::executor::{Call, Job};
+use super::identity;
 use super::shared::{Refusal, Shared};
 use crate::clock;
 use crate::fetch::{FailureKind, FetchError};
 use crate::policy::redirect;
 use crate::policy::retry::{self, Backoff, Class, parse_retry_after};
-use crate::request::{Request, Response, Source};
+use crate::request::{Request, Response, Source, without_logins};
 use crate::spider::step_named;
 use crate::store::{PageCommit, PageReceipt, PageRow, PageState, Ticket, TicketKey, Verdict};
 
@@ -65,17 +66,21 @@ enum End {
 /// Fetches `ticket` and hands what came on: to a step, or to the committer.
 pub(super) async fn live(
     shared: Arc<Shared>,
-    ticket: Box<Ticket>,
+    mut ticket: Box<Ticket>,
     dispatcher: mpsc::Sender<Message>,
     jobs: async_channel::Sender<Job>,
 ) {
+    let identity = identity::assign(&shared, &mut ticket);
     let started = tokio::time::Instant::now();
-    let outcome = fetch(&shared, &ticket).await;
+    let outcome = identity::fetch(&shared, &mut ticket).await;
     let took = started.elapsed();
     let answer = match &outcome {
         Ok(response) => Some(response),
         Err(error) => error.response.as_deref(),
     };
+    if let Some(identity) = identity {
+        identity::note(&identity, &outcome);
+    }
     let exchange = Exchange {
         key: ticket.key,
         source: answer.map_or(Source::Network, |response| response.source),
@@ -146,8 +151,12 @@ pub(super) async fn live(
         }
         End::Redirect(response) => {
             let max = shared.settings.max_redirects;
+            let next = redirect::follow(&ticket.request, &response, max);
             let hop = Hop {
-                next: redirect::follow(&ticket.request, &response, max),
+                next: next.map(|next| Request {
+                    referrer: Some(Box::new(identity::referrer_after(&ticket, &response))),
+                    ..next
+                }),
                 status: response.status.as_u16(),
                 took,
                 bytes: response.wire_bytes,
@@ -178,10 +187,11 @@ pub(super) async fn commit(shared: &Shared, finished: Finished) {
     let _ = shared.commits.send(Entry::Page(Box::new(finished))).await;
 }
 
-async fn fetch(shared: &Shared, ticket: &Ticket) -> Result<Response, FetchError> {
-    let fetch = AssertUnwindSafe(shared.fetch.fetch(&ticket.request)).catch_unwind();
+/// One exchange, whatever the fetch does.
+pub(super) async fn fetch(shared: &Shared, request: &Request) -> Result<Response, FetchError> {
+    let fetch = AssertUnwindSafe(shared.fetch.fetch(request)).catch_unwind();
     // The fetch keeps its own time-outs; this one is for a `Fetch` that does not.
-    let limit = ticket.request.timeout.unwrap_or(shared.settings.timeout) + Duration::from_secs(5);
+    let limit = request.timeout.unwrap_or(shared.settings.timeout) + Duration::from_secs(5);
     match tokio::time::timeout(limit, fetch).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => Err(FetchError::new(FailureKind::Other, "the fetch panicked")),
@@ -199,7 +209,8 @@ pub(super) fn class_of(kind: FailureKind) -> Class {
         FailureKind::Connect => Class::Connect,
         FailureKind::Tls => Class::Tls,
         FailureKind::Timeout => Class::Timeout,
-        FailureKind::Reset => Class::Reset,
+        // Both may pass, and neither tells about the host.
+        FailureKind::Reset | FailureKind::Proxy => Class::Reset,
         FailureKind::BlockPage => Class::Blocked,
         _ => Class::Permanent,
     }
@@ -299,10 +310,13 @@ fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>
     if redirect::is_redirect(status) {
         return End::Redirect(response);
     }
-    match again(
-        Class::Status(status.as_u16()),
-        retry_after(shared, &response),
-    ) {
+    // Another identity may be let in.
+    let class = if identity::is_refusal(status) && identity::may_change(shared, ticket) {
+        Class::Reset
+    } else {
+        Class::Status(status.as_u16())
+    };
+    match again(class, retry_after(shared, &response)) {
         Some(delay) => End::Again {
             message: answered(&ticket.request, status),
             delay,
@@ -360,7 +374,7 @@ pub(super) fn follow(shared: &Shared, ticket: &Ticket, hop: Hop) -> Finished {
             return finished(ticket, Verdict::Page(row), took);
         }
     };
-    let target = next.url.to_string();
+    let target = without_logins(next.url.as_str()).into_owned();
     // A seed's redirects say where the site really is.
     let admitted = if ticket.request.depth == 0 {
         shared.admit_seed(next, ticket.key.seq as u64)

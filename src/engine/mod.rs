@@ -58,6 +58,7 @@ mod emptier;
 mod event;
 mod executor;
 mod fetcher;
+mod identity;
 mod life;
 mod report;
 mod rules;
@@ -69,6 +70,7 @@ mod run;
 mod shared;
 mod step;
 mod stream;
+mod vault;
 mod watchdog;
 
 pub use emptier::Emptier;

@@ -15,13 +15,14 @@ use super::event::{Event, Stop};
 use super::executor::{Executors, run_seeds};
 use super::report::Report;
 use super::shared::{Refusal, Shared};
+use super::vault::Vault;
 use super::{Crawl, CrawlError, StopHandle};
 use crate::clock;
 use crate::fetch::{BlockPages, Cache, DynFetch, HttpFetch, Middlewares};
 use crate::policy::params::ParamRules;
 use crate::policy::scope::Scope;
 use crate::policy::traps::Traps;
-use crate::request::{Identity, KnownLinks, Request};
+use crate::request::{Identity, KnownLinks, Request, without_logins};
 use crate::settings::Settings;
 use crate::spider::Seeds;
 use crate::store::{self, Begin, End, Store, StoreError};
@@ -65,13 +66,13 @@ impl Crawl {
         let store = store::open(&self.db).await?;
         let opening = Begin {
             spider: self.spider.name().to_owned(),
-            args: self.args,
+            args: without_logins(&self.args).into_owned(),
             settings: serde_json::to_string(&settings).unwrap_or_default(),
             fresh: self.fresh,
         };
         let began = store.begin(opening).await?;
-        if let Some(jar) = http.as_ref().and_then(|http| http.jar()) {
-            jar.load(began.cookies.clone());
+        if let Some(http) = &http {
+            http.sessions().load(began.cookies.clone());
         }
         let (commits, entries) = mpsc::channel(4 * settings.commit_pages.max(1));
         let year = clock::now().to_zoned(jiff::tz::TimeZone::UTC).year();
@@ -84,6 +85,7 @@ impl Crawl {
             fetch,
             http,
             identity: Identity::new(began.key),
+            vault: Vault::new(Identity::new(began.key)),
             known: Arc::new(KnownLinks::new(began.key)),
             bus: Bus::new(self.hooks),
             commits,
@@ -328,7 +330,7 @@ fn admit_all(shared: &Shared, batch: &mut Vec<Request>, sent: &mut u64) -> Vec<s
         *sent += 1;
         request.depth = 0;
         shared.trust(&request.url);
-        let sample = request.url.to_string();
+        let sample = without_logins(request.url.as_str()).into_owned();
         match shared.admit_seed(request, *sent) {
             Ok(request) => admitted.push(request),
             Err(refusal) => {

@@ -8,7 +8,8 @@ use url::{Position, Url};
 
 use super::bus::Bus;
 use super::committer::Entry;
-use crate::fetch::{DynFetch, HttpFetch};
+use super::vault::Vault;
+use crate::fetch::{DynFetch, HttpFetch, Sessions};
 use crate::policy::params::ParamRules;
 use crate::policy::scope::{Outside, Scope, host_and_port};
 use crate::policy::traps::{self, Traps};
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     /// The same, if it is our own: it keeps the cookies and guards addresses.
     pub(super) http: Option<Arc<HttpFetch>>,
     pub(super) identity: Identity,
+    pub(super) vault: Vault,
     pub(super) known: Arc<KnownLinks>,
     pub(super) scope: RwLock<Scope>,
     pub(super) params: ParamRules,
@@ -121,6 +123,11 @@ impl Shared {
         }
     }
 
+    /// The identities that requests are made as, if the fetch is our own.
+    pub(super) fn sessions(&self) -> Option<&Arc<Sessions>> {
+        self.http.as_ref().map(|http| http.sessions())
+    }
+
     /// The identity of a request. A step that was renamed goes by its oldest name, so that what was
     /// crawled under that is not crawled again.
     fn fingerprint(&self, request: &mut Request, path: &str, nonce: Option<u64>) -> Fingerprint {
@@ -149,6 +156,7 @@ impl Shared {
             })?;
         let nonce = (!request.dedup).then_some(nonce);
         let fingerprint = self.fingerprint(&mut request, &path, nonce);
+        self.vault.seal(&mut request);
         let host = self.identity.host(&origin);
         Ok(NewRequest {
             host,

@@ -19,7 +19,7 @@ use crate::page::{Context, Emitted, FieldError, Page, ParseLimits};
 use crate::panics;
 use crate::policy::redirect;
 use crate::policy::robots::{Directives, product_token};
-use crate::request::Result;
+use crate::request::{Request, Result, without_logins};
 use crate::settings::Settings;
 use crate::spider::Failure;
 use crate::store::{PageState, Refused, Ticket, Verdict};
@@ -40,12 +40,19 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
         known: Some(Arc::clone(&shared.known)),
         limits: limits(&shared.settings),
         redirects: ticket.request.redirects.clone(),
+        session: ticket.request.session.clone(),
+        sticky: shared.settings.sticky_sessions,
     };
     let page = Page::new(response, context);
     if matches!(call, Call::Step)
         && let Some(url) = leads_on(&shared.settings, &page)
     {
         let next = redirect::refresh(&ticket.request, url, shared.settings.max_redirects);
+        // What comes next is told of this page.
+        let next = next.map(|next| Request {
+            referrer: None,
+            ..next
+        });
         let hop = life::Hop {
             next,
             status,
@@ -208,7 +215,7 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
             _ => shared.refuse(&request),
         };
         if let Some(refusal) = refusal {
-            refusals.add(refusal, 1, || request.url.into());
+            refusals.add(refusal, 1, || without_logins(request.url.as_str()).into());
             continue;
         }
         let nonce = (ticket.key.seq as u64)

@@ -45,6 +45,55 @@ pub(super) fn explain(error: reqwest::Error, connect_timeout: Duration) -> Fetch
     }
 }
 
+/// The same for an exchange through a proxy, whose faults are not the server's.
+pub(super) fn explain_proxied(error: reqwest::Error, connect_timeout: Duration) -> FetchError {
+    let (kind, message) = if error.is_connect() {
+        classify_proxied(&error, connect_timeout)
+    } else {
+        classify(&error, connect_timeout)
+    };
+    FetchError {
+        kind,
+        message,
+        source: Some(Box::new(error.without_url())),
+        response: None,
+    }
+}
+
+fn classify_proxied(error: &reqwest::Error, connect_timeout: Duration) -> Verdict {
+    let (kind, message) = classify(error, connect_timeout);
+    // hyper-util gives its types no names, and socks errors hide their causes: the texts are all.
+    let says = |text: &str| causes(error).any(|cause| cause.to_string().contains(text));
+    // It can't be reached, hangs up, or speaks something else.
+    let at_the_proxy = [
+        "failed to create underlying connection",
+        "io error",
+        "unexpected end of file",
+        "failed parsing server response",
+        "headers too long",
+    ]
+    .into_iter()
+    .any(says);
+    let is_credentials = ["authorization required", "credentials", "authentication"]
+        .into_iter()
+        .any(says);
+    if is_credentials {
+        let message = "the proxy does not accept our credentials".to_owned();
+        return (FailureKind::Proxy, message);
+    }
+    let beyond_the_proxy = ["tunnel error", "SOCKS error"].into_iter().any(says);
+    match kind {
+        FailureKind::Tls | FailureKind::Blocked => (kind, message),
+        FailureKind::Dns if says("SOCKS") => (kind, message),
+        _ if beyond_the_proxy && !at_the_proxy => {
+            let message = "the proxy can't connect to the host".to_owned();
+            (FailureKind::Connect, message)
+        }
+        _ if message == "can't connect" => (FailureKind::Proxy, "no connection to it".to_owned()),
+        _ => (FailureKind::Proxy, message),
+    }
+}
+
 type Verdict = (FailureKind, String);
 
 fn classify(error: &reqwest::Error, connect_timeout: Duration) -> Verdict {

@@ -1,26 +1,29 @@
 //! Fetching over HTTP/1.1 and HTTP/2, with reqwest.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use reqwest::Client;
+use http::{HeaderMap, Method, StatusCode, header};
 use rustls::RootCertStore;
 use tokio::time::{Instant, timeout};
-use url::{Host, Url};
+use url::Url;
 
+use super::auth::{Auth, basic_of, without_login};
 use super::budget::Budget;
-use super::client::{self, Clients};
+use super::client::{self, Clients, Way, is_loopback};
 use super::decode::{Decoder, too_large};
-use super::failure::{bytes_as_text, explain, time_as_text};
+use super::failure::{bytes_as_text, explain, explain_proxied, time_as_text};
 use super::files::Files;
 use super::guard::{Guard, Refused};
+use super::session::{Identity, Sessions};
 use super::wait::Wait;
-use super::{FailureKind, Fetch, FetchError, Jar};
-use crate::request::{Request, Response, SavedFile, Source, origin_of};
+use super::{FailureKind, Fetch, FetchError};
+use crate::request::{Request, Response, SavedFile, Source};
 use crate::settings::Settings;
+
+/// Proxies that are tried for one exchange, if they can't be reached.
+const MAX_PROXIES: usize = 3;
 
 /// The fetch of a crawl, unless another is given: HTTP over TCP and TLS.
 ///
@@ -47,10 +50,8 @@ use crate::settings::Settings;
 pub struct HttpFetch {
     clients: Clients,
     guard: Guard,
-    jar: Option<Arc<Jar>>,
-    logins: Logins,
-    /// What goes out with every request.
-    default_headers: HeaderMap,
+    sessions: Arc<Sessions>,
+    auth: Auth,
     files: Files,
     file_timeout: Duration,
     max_body: usize,
@@ -61,16 +62,6 @@ pub struct HttpFetch {
     timeout: Duration,
 }
 
-/// User name and password by origin, as they were in a URL.
-#[derive(Default)]
-struct Logins(RwLock<HashMap<String, (String, Option<String>)>>);
-
-impl std::fmt::Debug for Logins {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Logins(..)")
-    }
-}
-
 /// Why no [`HttpFetch`] could be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -78,6 +69,26 @@ pub enum FetchSetupError {
     /// The user agent can't be sent in a header.
     #[error("the user agent {0:?} has a forbidden character")]
     UserAgent(String),
+    /// A header of the settings can't be sent.
+    #[error("the header `{0}` has a forbidden character")]
+    Header(String),
+    /// Credentials that can't be sent.
+    #[error("`auth`: {0} has a forbidden character")]
+    Auth(&'static str),
+    /// A proxy that an environment variable names, and that is none.
+    #[error("a proxy is no URL like http://proxy:3128 or socks5://proxy:1080")]
+    Proxy,
+    /// A secret that is not there.
+    #[error(transparent)]
+    Secret(#[from] crate::settings::Unset),
+    /// A file with certificates or a key.
+    #[error("can't use {file}: {reason}")]
+    Pem {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
     /// TLS can't be set up.
     #[error("can't set up TLS: {0}")]
     Tls(String),
@@ -122,14 +133,17 @@ impl HttpFetch {
         guard: Guard,
         roots: RootCertStore,
     ) -> Result<Self, FetchSetupError> {
+        let sessions = Sessions::new(settings)?;
+        for host in sessions.proxies().hosts() {
+            guard.allow_proxy(host);
+        }
         Ok(Self {
-            clients: client::clients(settings, &guard, roots)?,
+            clients: Clients::new(settings, &guard, roots)?,
             guard,
-            jar: settings.cookies.then(Arc::default),
-            logins: Logins::default(),
+            sessions: Arc::new(sessions),
+            auth: Auth::new(&settings.auth)?,
             files: Files::new(settings),
             file_timeout: settings.file_timeout,
-            default_headers: client::default_headers(settings)?,
             max_body: settings.max_body,
             max_header_bytes: settings.max_header_bytes,
             budget: Budget::new(settings.max_bytes_in_flight),
@@ -152,47 +166,26 @@ impl HttpFetch {
     /// Sends user name and password of `url`, if it has them, with every request to its origin, as
     /// browsers do. For URLs that the user wrote, never for links: a page could log others in.
     pub fn log_in(&self, url: &Url) {
-        if let Ok(origin) = origin_of(url)
-            && has_login(url)
-        {
-            let login = (url.username().to_owned(), url.password().map(str::to_owned));
-            let mut logins = self
-                .logins
-                .0
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            logins.insert(origin, login);
-        }
+        self.auth.learn(url);
     }
 
-    /// The cookies, if the settings keep them.
-    pub fn jar(&self) -> Option<&Arc<Jar>> {
-        self.jar.as_ref()
+    /// The identities that requests are made as.
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
     }
 
     /// What tells whose a request is: its own headers, and the cookies and the login that go with it.
     pub(super) fn sent_headers(&self, request: &Request) -> HeaderMap {
-        let mut headers = request.headers.clone();
-        if let Some(jar) = &self.jar
-            && !headers.contains_key(header::COOKIE)
-            && let Some(cookies) = jar.cookie_header(&request.url)
-        {
-            headers.insert(header::COOKIE, cookies);
+        match self.sessions.identity(&request.session) {
+            Ok(identity) => self.headers(request, &identity),
+            Err(_) => request.headers.clone(),
         }
-        let url = self.with_login(&request.url);
-        if has_login(&url) && !headers.contains_key(header::AUTHORIZATION) {
-            let login = [url.username(), ":", url.password().unwrap_or_default()].concat();
-            if let Ok(login) = HeaderValue::try_from(login) {
-                headers.insert(header::AUTHORIZATION, login);
-            }
-        }
-        headers
     }
 
-    /// All headers that go out with `request`, but for those of the connection. Logins are not encoded:
-    /// for people, with secrets masked.
+    /// All headers that go out with `request`, but for those of the connection. For people,
+    /// who mask what is sensitive.
     pub(crate) fn shown_headers(&self, request: &Request) -> HeaderMap {
-        let mut headers = self.default_headers.clone();
+        let mut headers = self.clients.headers().clone();
         let sent = self.sent_headers(request);
         for name in sent.keys() {
             headers.remove(name);
@@ -212,10 +205,10 @@ impl HttpFetch {
 
     async fn exchange(&self, request: &Request) -> Result<Response, FetchError> {
         self.guard.check(&request.url).map_err(blocked)?;
-        let (client, outgoing) = self.outgoing(request)?;
+        let identity = self.sessions.identity(&request.session);
+        let identity = identity.map_err(|error| FetchError::new(FailureKind::Other, error))?;
         let started = Instant::now();
-        let answer = self.wait.head(client.execute(outgoing)).await?;
-        let mut answer = answer.map_err(|error| explain(error, self.connect_timeout))?;
+        let mut answer = self.send(request, &identity).await?;
         let status = answer.status();
         let headers = std::mem::take(answer.headers_mut());
         if bytes_of(&headers) > self.max_header_bytes {
@@ -223,7 +216,7 @@ impl HttpFetch {
             return Err(FetchError::new(FailureKind::TooLarge, message));
         }
         let url = without_login(request.url.clone());
-        if let Some(jar) = &self.jar {
+        if let Some(jar) = identity.jar() {
             jar.store(&url, &headers);
         }
         if request.step.is_file() && status.is_success() && has_body(&request.method, status) {
@@ -258,48 +251,97 @@ impl HttpFetch {
         })
     }
 
-    /// The request as reqwest wants it, and the client to send it.
-    fn outgoing(&self, request: &Request) -> Result<(&Client, reqwest::Request), FetchError> {
-        let client = if is_loopback(&request.url) {
-            &self.clients.direct
-        } else if self.guard.is_proxy(&request.url) {
+    /// Sends a request on the way that its identity takes, as far as the head of the answer.
+    async fn send(
+        &self,
+        request: &Request,
+        identity: &Identity,
+    ) -> Result<reqwest::Response, FetchError> {
+        let headers = self.headers(request, identity);
+        if is_loopback(&request.url) {
+            return self.send_by(Way::Direct, request, headers).await;
+        }
+        if self.guard.is_proxy(&request.url) {
             let message = "the host is a proxy of this crawl";
             return Err(FetchError::new(FailureKind::Blocked, message));
-        } else {
-            &self.clients.proxied
-        };
-        let mut headers = request.headers.clone();
-        if let Some(jar) = &self.jar
-            && !headers.contains_key(header::COOKIE)
-            && let Some(cookies) = jar.cookie_header(&request.url)
-        {
-            headers.insert(header::COOKIE, cookies);
         }
-        // reqwest makes a header of the login in the URL; the request's own headers replace it.
+        let proxies = self.sessions.proxies();
+        let ways = proxies.ways(identity.route, Instant::now());
+        if ways.is_empty() {
+            let way = self.clients.environment(&request.url);
+            return self.send_by(way, request, headers).await;
+        }
+        if proxies.spares(&request.url) {
+            return self.send_by(Way::Direct, request, headers).await;
+        }
+        let mut error = None;
+        for proxy in ways.into_iter().take(MAX_PROXIES) {
+            let way = proxies.url(proxy).cloned().map_or(Way::Direct, Way::Proxy);
+            match self.send_by(way, request, headers.clone()).await {
+                // Nothing has reached the server yet: another proxy may do better.
+                Err(mut failed) if failed.kind == FailureKind::Proxy => {
+                    proxies.note(proxy, false);
+                    failed.message = format!("{}: {}", proxies.name(proxy), failed.message);
+                    error = Some(failed);
+                }
+                outcome => {
+                    proxies.note(proxy, true);
+                    return outcome;
+                }
+            }
+        }
+        Err(error.unwrap_or_else(|| FetchError::new(FailureKind::Proxy, "no proxy")))
+    }
+
+    async fn send_by(
+        &self,
+        way: Way,
+        request: &Request,
+        headers: HeaderMap,
+    ) -> Result<reqwest::Response, FetchError> {
+        let is_proxied = way != Way::Direct;
+        let explained = |error| explain(error, self.connect_timeout);
+        let client = self.clients.client(way, &request.url).map_err(explained)?;
         let mut builder = client
-            .request(request.method.clone(), self.with_login(&request.url))
+            .request(request.method.clone(), without_login(request.url.clone()))
             .headers(headers);
         if let Some(body) = &request.body {
             builder = builder.body(body.clone());
         }
-        let outgoing = builder
-            .build()
-            .map_err(|error| explain(error, self.connect_timeout))?;
-        Ok((client, outgoing))
+        let outgoing = builder.build().map_err(explained)?;
+        let explain = |error| {
+            if is_proxied {
+                explain_proxied(error, self.connect_timeout)
+            } else {
+                explained(error)
+            }
+        };
+        let answer = self.wait.head(client.execute(outgoing)).await?;
+        let answer = answer.map_err(explain)?;
+        if is_proxied
+            && request.url.scheme() == "http"
+            && answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        {
+            let message = "the proxy does not accept our credentials";
+            return Err(FetchError::new(FailureKind::Proxy, message));
+        }
+        Ok(answer)
     }
 
-    /// `url` with what [`log_in`](Self::log_in) knows for its origin, unless it says itself.
-    fn with_login(&self, url: &Url) -> Url {
-        let mut url = url.clone();
-        let logins = self.logins.0.read().unwrap_or_else(PoisonError::into_inner);
-        if !logins.is_empty()
-            && !has_login(&url)
-            && let Ok(origin) = origin_of(&url)
-            && let Some((name, password)) = logins.get(&origin)
+    /// What is sent besides reqwest's own: the request's headers win over its identity's, and those
+    /// over the crawl's.
+    fn headers(&self, request: &Request, identity: &Identity) -> HeaderMap {
+        let mut headers = request.headers.clone();
+        // The settings alone say what a proxy gets; a server would get it, too.
+        headers.remove(header::PROXY_AUTHORIZATION);
+        if !headers.contains_key(header::AUTHORIZATION)
+            && let Some(basic) = basic_of(&request.url)
         {
-            set_login(&mut url, name, password.as_deref());
+            headers.insert(header::AUTHORIZATION, basic);
         }
-        url
+        identity.dress(&request.url, &mut headers);
+        self.auth.apply(&request.url, &mut headers);
+        headers
     }
 
     async fn read(
@@ -397,36 +439,6 @@ fn bytes_of(headers: &HeaderMap) -> usize {
 
 fn blocked(refused: Refused) -> FetchError {
     FetchError::new(FailureKind::Blocked, refused.to_string())
-}
-
-/// Proxies are asked for nothing that lies on this machine.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-fn has_login(url: &Url) -> bool {
-    !url.username().is_empty() || url.password().is_some()
-}
-
-fn set_login(url: &mut Url, name: &str, password: Option<&str>) {
-    // Neither fails for a URL with a host, and no other gets here.
-    let _ = url.set_username(name);
-    let _ = url.set_password(password);
-}
-
-fn without_login(mut url: Url) -> Url {
-    if has_login(&url) {
-        set_login(&mut url, "", None);
-    }
-    url
 }
 
 fn has_body(method: &Method, status: StatusCode) -> bool {

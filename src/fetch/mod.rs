@@ -6,11 +6,16 @@
 //! with a [`FetchError`] that says what kind of failure it was.
 
 mod http;
+mod session;
+mod auth;
+mod cookies;
+mod health;
+mod proxy;
 mod client;
+mod tls;
 mod budget;
 mod wait;
 mod guard;
-mod cookies;
 mod decode;
 mod failure;
 mod middleware;
@@ -19,12 +24,14 @@ mod cache;
 mod files;
 
 pub use self::http::{FetchSetupError, HttpFetch};
+pub(crate) use auth::take_login;
 pub(crate) use block_page::BlockPages;
 pub(crate) use cache::Cache;
-pub use cookies::Jar;
+pub use cookies::{Jar, Limits};
 pub(crate) use guard::address_of;
 pub use guard::{Guard, Refused};
 pub use middleware::{Middleware, Middlewares, Next};
+pub use session::{Identity, Sessions};
 
 use std::future::Future;
 use std::pin::Pin;
@@ -69,8 +76,10 @@ impl<F: Fetch> DynFetch for F {
 pub enum FailureKind {
     /// The name could not be resolved.
     Dns,
-    /// No connection: refused, unreachable, proxy.
+    /// No connection: refused, unreachable, also from a proxy.
     Connect,
+    /// The proxy can't be reached, or does not accept us.
+    Proxy,
     /// The TLS handshake failed.
     Tls,
     /// A time-out passed.
@@ -99,6 +108,7 @@ impl FailureKind {
         match self {
             Self::Dns => "dns",
             Self::Connect => "connect",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Reset => "reset",

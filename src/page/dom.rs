@@ -4,6 +4,8 @@ use html5ever::ns;
 use scraper::node::Element;
 use scraper::{ElementRef, Html, Node};
 
+use crate::request::ReferrerPolicy;
+
 /// Elements within `scope` that match, in document order.
 pub(super) fn select<'a>(
     scope: ElementRef<'a>,
@@ -60,6 +62,37 @@ fn find_all<'a>(html: &'a Html, name: &str, fits: impl Fn(&Element) -> bool) -> 
         }
     }
     found
+}
+
+/// The policy of the last `<meta name=referrer>` that has a known one.
+pub(super) fn referrer_policy(html: &Html) -> Option<ReferrerPolicy> {
+    let metas = in_head(html, "meta").filter(|meta| {
+        meta.attr("name")
+            .is_some_and(|name| name.eq_ignore_ascii_case("referrer"))
+    });
+    metas
+        .filter_map(|meta| ReferrerPolicy::parse(meta.attr("content")?))
+        .last()
+}
+
+/// Whether a link says that its target is not to be told where it stands.
+pub(super) fn is_noreferrer(link: ElementRef<'_>) -> bool {
+    let tokens = link
+        .attr("rel")
+        .unwrap_or_default()
+        .split_ascii_whitespace();
+    tokens
+        .into_iter()
+        .any(|token| token.eq_ignore_ascii_case("noreferrer"))
+}
+
+fn in_head<'a>(html: &'a Html, name: &'a str) -> impl Iterator<Item = ElementRef<'a>> {
+    let root = html.root_element();
+    let head = root
+        .child_elements()
+        .find(|child| child.value().name() == "head");
+    let children = head.into_iter().flat_map(|head| head.child_elements());
+    children.filter(move |child| child.value().name() == name)
 }
 
 /// All text within, white space folded to single spaces; scripts and styles left out.

@@ -81,19 +81,24 @@ impl Element {
         Ok(T::extract(&self.scope())?)
     }
 
-    /// The raw links of the elements that match.
-    pub(super) fn hrefs<'a>(&'a self, selector: &'a Selector) -> impl Iterator<Item = &'a str> {
-        let href = |node: ElementRef<'a>| match &selector.take {
-            Take::Attribute(name) => node.value().attr(name),
-            _ => ["href", "src", "action"]
-                .iter()
-                .find_map(|name| node.value().attr(name)),
+    /// The raw links of the elements that match, each with its element.
+    pub(super) fn hrefs<'a>(
+        &'a self,
+        selector: &'a Selector,
+    ) -> impl Iterator<Item = (&'a str, ElementRef<'a>)> {
+        let href = |node: ElementRef<'a>| {
+            let href = match &selector.take {
+                Take::Attribute(name) => node.value().attr(name),
+                _ => ["href", "src", "action"]
+                    .iter()
+                    .find_map(|name| node.value().attr(name)),
+            };
+            // What the URL standard strips; a no-break space is part of a URL.
+            href.map(|href| (href.trim_matches(|c| c <= ' '), node))
         };
         Found::new(self.scope(), selector)
             .elements()
             .filter_map(href)
-            // What the URL standard strips; a no-break space is part of a URL.
-            .map(|href| href.trim_matches(|c| c <= ' '))
     }
 
     pub(super) fn page(&self) -> &Page {

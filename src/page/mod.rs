@@ -49,7 +49,8 @@ use text::Text;
 
 use crate::item::Item;
 use crate::request::{
-    KnownLinks, Refresh, Request, RequestBuilder, Response, Result, Step, StepRef, WebLink,
+    KnownLinks, Referrer, ReferrerPolicy, Refresh, Request, RequestBuilder, Response, Result,
+    Session, Step, StepRef, WebLink,
 };
 
 /// A fetched page in a step's hands. Clones are handles to the same page.
@@ -64,6 +65,7 @@ struct Inner {
     text: OnceCell<Text>,
     html: OnceCell<Parsed>,
     base: OnceCell<Url>,
+    policy: OnceCell<Option<ReferrerPolicy>>,
     emitted: RefCell<Emitted>,
 }
 
@@ -82,6 +84,10 @@ pub struct Context {
     pub limits: ParseLimits,
     /// The URLs that redirected here, first to last.
     pub redirects: Vec<Url>,
+    /// Who fetched it.
+    pub session: Session,
+    /// Whether its links stay with whoever fetched it, even if any other would do.
+    pub sticky: bool,
 }
 
 impl Page {
@@ -100,6 +106,7 @@ impl Page {
             text: OnceCell::new(),
             html: OnceCell::new(),
             base: OnceCell::new(),
+            policy: OnceCell::new(),
             emitted: RefCell::default(),
         }))
     }
@@ -224,6 +231,12 @@ impl Page {
         self.0.context.referrer.as_ref()
     }
 
+    /// Who fetched the page: to be given to [`RequestBuilder::session`], so that a request is made by
+    /// the same. Links of a page that was fetched by a [named](Session::Named) session are so anyway.
+    pub fn session(&self) -> &Session {
+        &self.0.context.session
+    }
+
     /// The body as text, by BOM, header, `<meta>` or detection (in this order).
     pub fn text(&self) -> &str {
         let response = &self.0.response;
@@ -310,11 +323,12 @@ impl Page {
     pub fn follow<M>(&self, selector: impl AsSelector, step: impl Step<M>) -> Result<usize> {
         let (selector, step) = (selector.as_selector()?, self.own_step(step)?);
         let (root, base) = (self.root(), self.base());
+        let (session, referrer) = (self.links_session(), self.links_referrer());
         let known = self.0.context.known.as_deref();
-        let known = known.map(|known| (known, known.base(base, &step.name)));
+        let known = known.map(|known| (known, known.base(base, &step.name, &session)));
         let mut emitted = self.0.emitted.borrow_mut();
         let mut count = 0;
-        for href in root.hrefs(&selector) {
+        for (href, element) in root.hrefs(&selector) {
             count += 1;
             let link = known
                 .as_ref()
@@ -329,9 +343,16 @@ impl Page {
                 Err(_) => emitted.invalid_link(href),
                 Ok(url) => {
                     let depth = self.next_depth();
+                    let referrer = if dom::is_noreferrer(element) {
+                        Some(Box::new(told(ReferrerPolicy::NoReferrer)))
+                    } else {
+                        referrer.clone()
+                    };
                     let request = Request {
                         depth,
                         link,
+                        session: session.clone(),
+                        referrer,
                         ..Request::new(url, step.clone())
                     };
                     emitted.requests.push(request);
@@ -358,6 +379,8 @@ impl Page {
             let step = self.own_step(step)?;
             Ok(Request {
                 depth: self.next_depth(),
+                session: self.links_session(),
+                referrer: self.links_referrer(),
                 ..Request::new(url, step)
             })
         });
@@ -455,6 +478,24 @@ impl Page {
         kind.is_some_and(|kind| kind.contains("html"))
     }
 
+    /// Who fetches what is found here, unless something else is said.
+    fn links_session(&self) -> Session {
+        match &self.0.context.session {
+            Session::Same(_) if !self.0.context.sticky => Session::Any,
+            session => session.clone(),
+        }
+    }
+
+    /// What the page says of being told to others, if it says something.
+    fn links_referrer(&self) -> Option<Box<Referrer>> {
+        let policy = *self.0.policy.get_or_init(|| {
+            let html = self.0.html.get();
+            let meta = html.and_then(|parsed| dom::referrer_policy(&parsed.html));
+            meta.or_else(|| ReferrerPolicy::parse(self.0.response.header("referrer-policy")?))
+        });
+        policy.map(told).map(Box::new)
+    }
+
     fn next_depth(&self) -> u16 {
         self.0.context.depth.saturating_add(1)
     }
@@ -467,6 +508,13 @@ impl Page {
             }
             _ => Ok(step),
         }
+    }
+}
+
+fn told(policy: ReferrerPolicy) -> Referrer {
+    Referrer {
+        policy: Some(policy),
+        url: None,
     }
 }
 

@@ -19,6 +19,7 @@ pub mod scope;
 pub mod traps;
 pub mod robots;
 pub mod redirect;
+pub mod referrer;
 pub mod retry;
 pub mod breaker;
 pub mod throttle;

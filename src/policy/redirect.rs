@@ -86,12 +86,13 @@ fn hop(request: &Request, url: Url, becomes_get: bool) -> Result<Request, NotFol
     if becomes_get {
         next.method = Method::GET;
         next.body = None;
+        next.secret_body = false;
         for name in OF_BODY {
             next.headers.remove(name);
         }
     }
     if origin_of(&url) != origin_of(&request.url) {
-        if next.body.is_some() && !request.resend_body {
+        if next.body.is_some() && (!request.resend_body || request.secret_body) {
             return Err(NotFollowed::BodyElsewhere(
                 url.host_str().unwrap_or_default().to_owned(),
             ));

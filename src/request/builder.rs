@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Request, Result};
+use super::{Request, Result, Session};
 
 type Sink<'a> = Box<dyn FnOnce(Request) -> Result + 'a>;
 
@@ -44,6 +44,23 @@ impl<'a> RequestBuilder<'a> {
         })
     }
 
+    /// Sets a header that is a secret. Its value is neither stored nor shown: a resumed crawl has it
+    /// only once `start()`, or a setting's `auth`, has said it again. `Authorization`, `Cookie` and
+    /// `Proxy-Authorization` are secrets anyway.
+    pub fn secret_header(self, name: &str, value: &str) -> Self {
+        let named = HeaderName::try_from(name);
+        self.header(name, value).change(|request| {
+            if let Some(value) = named.ok().and_then(|name| request.headers.get_mut(name)) {
+                value.set_sensitive(true);
+            }
+        })
+    }
+
+    /// The body is a secret: neither stored nor shown, as with [`secret_header`](Self::secret_header).
+    pub fn secret_body(self) -> Self {
+        self.change(|request| request.secret_body = true)
+    }
+
     /// Sends `body` as it is, by POST unless the method was set.
     pub fn body(self, body: impl Into<Bytes>) -> Self {
         self.change(|request| {
@@ -70,6 +87,12 @@ impl<'a> RequestBuilder<'a> {
             Ok(body) => self.header("content-type", "application/json").body(body),
             Err(error) => self.try_change(|_| Err(error.into())),
         }
+    }
+
+    /// Who makes the request: a name (`"ann"`), [`page.session()`](crate::page::Page::session), or
+    /// [`Session::Any`]. Else it is the page's session where that has a name, and any where not.
+    pub fn session(self, session: impl Into<Session>) -> Self {
+        self.change(|request| request.session = session.into())
     }
 
     /// Higher comes first within its host; 0 by default.

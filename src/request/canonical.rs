@@ -4,6 +4,8 @@
 //! percent-encoding of what must be encoded), and no fragment. Anything stronger (tracking
 //! parameters, session ids) changes what a server sees, so it is an explicit rule, never a default.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 /// Why a URL can't be crawled whatever the scope is.
@@ -68,11 +70,51 @@ pub fn origin_of(url: &Url) -> Result<String, Uncrawlable> {
     Ok(format!("{}://{authority}", url.scheme()))
 }
 
+/// `text` with the logins of all URLs in it left out: `http://ann:secret@e.x/` is `http://e.x/`.
+/// What is stored or shown goes through here.
+pub fn without_logins(text: &str) -> Cow<'_, str> {
+    if !text.contains('@') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        out.extend([before, "://"]);
+        let is_end = |c: char| matches!(c, '/' | '?' | '#' | '\\' | '"') || c.is_whitespace();
+        let (authority, others) = after.split_at(after.find(is_end).unwrap_or(after.len()));
+        out.push_str(
+            authority
+                .rsplit_once('@')
+                .map_or(authority, |(_, host)| host),
+        );
+        rest = others;
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn logins_are_left_out() {
+        let check = |text, expected: &str| assert_eq!(without_logins(text), expected);
+        check("http://e.x/", "http://e.x/");
+        check("http://e.x/@a", "http://e.x/@a");
+        check("http://ann:pw@e.x:1/b@c", "http://e.x:1/b@c");
+        check("http://a@b:pw@e.x", "http://e.x");
+        check(
+            "{\"start\":\"http://a:b@e.x\",\"x\":\"a@b\"}",
+            "{\"start\":\"http://e.x\",\"x\":\"a@b\"}",
+        );
+        check(
+            "to http://a@e.x and https://b@e.x?c",
+            "to http://e.x and https://e.x?c",
+        );
+    }
 
     fn check(url: &str, expected: &str) {
         let outcome = match canonical(&url.parse().unwrap(), 100) {

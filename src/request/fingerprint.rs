@@ -41,6 +41,20 @@ impl Identity {
         HostKey(hasher.finish() as i64)
     }
 
+    /// What a secret is kept under. Made slowly, since whoever has the database has the key, too, and
+    /// might try passwords against it.
+    pub(crate) fn secret(&self, value: &[u8]) -> i64 {
+        const ROUNDS: usize = 50_000;
+        let mut hash = 0;
+        for _ in 0..ROUNDS {
+            let mut hasher = SipHasher13::new_with_key(&self.0);
+            hasher.write_u64(hash);
+            hasher.write(value);
+            hash = hasher.finish();
+        }
+        hash as i64
+    }
+
     /// The fingerprint over method, canonical path and query, body, step and the request's own
     /// headers. `nonce` salts a request that is not deduplicated.
     pub fn fingerprint(&self, request: &Request, path: &str, nonce: Option<u64>) -> Fingerprint {
@@ -59,6 +73,10 @@ impl Identity {
         for (name, value) in &request.headers {
             part(name.as_str().as_bytes());
             part(value.as_bytes());
+        }
+        if let Some(session) = request.session.identity() {
+            part(b"session");
+            part(session.as_bytes());
         }
         if let Some(nonce) = nonce {
             part(b"nonce");
@@ -83,7 +101,8 @@ mod tests {
     #[test]
     fn what_makes_a_request_another() {
         let plain = fingerprint(|_| {});
-        let same: [fn(&mut Request); 4] = [
+        let same: [fn(&mut Request); 5] = [
+            |request| request.session = super::super::Session::Same("1".into()),
             |request| request.priority = 5,
             |request| request.depth = 9,
             |request| request.step.args = Some("{}".into()),
@@ -92,7 +111,9 @@ mod tests {
         for change in same {
             assert_eq!(fingerprint(change), plain);
         }
-        let other: [fn(&mut Request); 5] = [
+        let other: [fn(&mut Request); 7] = [
+            |request| request.session = "ann".into(),
+            |request| request.session = "bob".into(),
             |request| request.step = StepRef::named("list"),
             |request| request.method = http::Method::POST,
             |request| request.body = Some("x".into()),

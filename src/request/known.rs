@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use siphasher::sip::SipHasher13;
 use url::{Position, Url};
 
+use super::Session;
+
 /// Entries kept; 8 bytes each.
 const SLOTS: usize = 1 << 16;
 
@@ -36,11 +38,16 @@ impl KnownLinks {
         }
     }
 
-    /// Prepares for the links of a page whose base URL is `base` and that `step` will read.
-    pub fn base(&self, base: &Url, step: &str) -> LinkBase {
+    /// Prepares for the links of a page whose base URL is `base`, that `step` will read and that
+    /// `session` will fetch.
+    pub fn base(&self, base: &Url, step: &str, session: &Session) -> LinkBase {
         let mut origin = SipHasher13::new_with_key(&self.key);
         origin.write(step.as_bytes());
         origin.write_u8(0);
+        if let Some(session) = session.identity() {
+            origin.write(session.as_bytes());
+            origin.write_u8(0);
+        }
         origin.write(base[..Position::BeforePath].as_bytes());
         let mut folder = origin;
         let path = base.path();
@@ -109,7 +116,18 @@ mod tests {
 
     fn link(base: &str, step: &str, href: &str) -> u64 {
         let known = KnownLinks::new([7; 16]);
-        known.link(&known.base(&base.parse().unwrap(), step), href)
+        let base = known.base(&base.parse().unwrap(), step, &Session::Any);
+        known.link(&base, href)
+    }
+
+    #[test]
+    fn a_named_session_has_links_of_its_own() {
+        let known = KnownLinks::new([7; 16]);
+        let base = "http://e.x/".parse().unwrap();
+        let link = |session| known.link(&known.base(&base, "book", &session), "/c");
+        assert_eq!(link(Session::Any), link(Session::Same("1".into())));
+        assert_ne!(link(Session::Any), link("ann".into()));
+        assert_ne!(link("bob".into()), link("ann".into()));
     }
 
     #[test]

@@ -13,17 +13,21 @@ mod fingerprint;
 mod prescan;
 mod known;
 mod refresh;
+mod referrer;
 mod response;
+mod session;
 mod step;
 mod web_link;
 
 pub use builder::RequestBuilder;
-pub use canonical::{Uncrawlable, canonical, origin_of};
+pub use canonical::{Uncrawlable, canonical, origin_of, without_logins};
 pub use cookie::StoredCookie;
 pub use fingerprint::{Fingerprint, HostKey, Identity};
 pub use known::{KnownLinks, LinkBase};
+pub use referrer::{Referrer, ReferrerPolicy};
 pub use refresh::Refresh;
 pub use response::{Response, SavedFile, Source};
+pub use session::Session;
 pub use step::{Step, StepRef};
 pub use web_link::{LinkParam, WebLink};
 
@@ -52,6 +56,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// What is sent as the body.
     pub body: Option<Bytes>,
+    /// Whether the body is a secret, and so is not stored.
+    pub secret_body: bool,
     /// Who reads the answer.
     pub step: StepRef,
     /// Higher comes first; 0 by default.
@@ -72,6 +78,10 @@ pub struct Request {
     pub resend_body: bool,
     /// How much of the body is wanted; what is beyond is left, instead of failing the request.
     pub(crate) first_bytes: Option<usize>,
+    /// Who makes it.
+    pub session: Session,
+    /// What to tell of the page where it was found, if that is not as the settings say.
+    pub referrer: Option<Box<Referrer>>,
     /// The link it was, for [`KnownLinks`]; 0 if none.
     pub(crate) link: u64,
 }
@@ -84,6 +94,7 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             body: None,
+            secret_body: false,
             step,
             priority: 0,
             depth: 0,
@@ -94,6 +105,8 @@ impl Request {
             redirects: Vec::new(),
             resend_body: false,
             first_bytes: None,
+            session: Session::Any,
+            referrer: None,
             link: 0,
         }
     }

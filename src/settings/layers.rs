@@ -219,7 +219,11 @@ fn known(host: Option<&str>, name: &str, place: &Place) -> Result<&'static Setti
 fn unfit(host: Option<&str>, setting: &Setting, value: &Value, place: Place) -> SettingsError {
     SettingsError::Value {
         name: Key::written(host, setting.name),
-        value: value.to_string(),
+        value: if setting.secret {
+            "no such thing".to_owned()
+        } else {
+            value.to_string()
+        },
         place: Box::new(place),
         expects: setting.expects,
     }

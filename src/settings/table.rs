@@ -1,6 +1,6 @@
 //! The settings by name: what each expects, for messages and `nephila config`.
 
-use super::{BlockSign, Settings, url_pattern};
+use super::{BlockSign, Settings, identity, url_pattern};
 
 /// A setting as it is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,10 +9,24 @@ pub struct Setting {
     pub name: &'static str,
     /// What it takes, as a noun phrase.
     pub expects: &'static str,
+    /// Whether its value may hold credentials, so that no message shows it.
+    pub secret: bool,
 }
 
 pub(super) const fn setting(name: &'static str, expects: &'static str) -> Setting {
-    Setting { name, expects }
+    Setting {
+        name,
+        expects,
+        secret: false,
+    }
+}
+
+const fn secret(name: &'static str, expects: &'static str) -> Setting {
+    Setting {
+        name,
+        expects,
+        secret: true,
+    }
 }
 
 pub(super) const DURATION: &str = "a duration like 500ms, 2s, 10m or 6h";
@@ -107,6 +121,45 @@ pub const SETTINGS: &[Setting] = &[
     setting("cache", "off, http or dev"),
     setting("cache_folder", "a folder"),
     setting("cache_size", "a size of at least 1 MB, like \"1 GiB\""),
+    setting("max_cookie_bytes", "a size, 1 to 65536 bytes"),
+    setting("max_cookies_per_site", "a whole number, 1 to 10000"),
+    setting("max_cookies", "a whole number, 1 to 1000000"),
+    secret(
+        "sessions",
+        "a table of sessions: { ann = { proxy = .., user_agent = .., headers = .., auth = .., secrets = .. } }",
+    ),
+    setting("session_pool", "a whole number, 1 to 1000"),
+    setting("sticky_sessions", SWITCH),
+    secret("secrets", "a table of secrets: { pin = { env = \"PIN\" } }"),
+    secret(
+        "auth",
+        "a table by origin: { \"https://shop.example\" = { bearer = { env = \"TOKEN\" } } }, or user and password, or headers",
+    ),
+    secret(
+        "headers",
+        "a table of headers, credentials left out: { accept-language = \"en\" }",
+    ),
+    setting(
+        "referrer_policy",
+        "a policy of the web: no-referrer, origin, same-origin, strict-origin-when-cross-origin…",
+    ),
+    secret(
+        "proxies",
+        "a list of proxies: [\"http://user:password@proxy:3128\", \"socks5://proxy:1080\", \"direct\"]",
+    ),
+    setting(
+        "no_proxy",
+        "a list of hosts: [\"intern\", \".corp.example\"]",
+    ),
+    setting("http2", SWITCH),
+    setting("tls_min_version", "\"1.2\" or \"1.3\""),
+    setting("tls_ca", "a list of PEM files"),
+    setting("tls_insecure", "a list of hosts: [\"old.example\"]"),
+    setting(
+        "tls_client",
+        "a table by host: { \"api.example\" = { cert = \"me.pem\", key = \"me.key\" } }",
+    ),
+    setting("dns_ttl", DURATION),
     setting("step_threads", "a whole number, 1 to 1000"),
     setting("commit_pages", "a whole number, 1 to 1000"),
     setting("commit_delay", DURATION),
@@ -198,6 +251,24 @@ impl Settings {
                 self.step_threads
                     .is_none_or(|threads| (1..=1_000).contains(&threads)),
             ),
+            (
+                "max_cookie_bytes",
+                (1..=65_536).contains(&self.max_cookie_bytes),
+            ),
+            (
+                "max_cookies_per_site",
+                (1..=10_000).contains(&self.max_cookies_per_site),
+            ),
+            ("max_cookies", (1..=1_000_000).contains(&self.max_cookies)),
+            ("sessions", identity::are_sessions(&self.sessions)),
+            (
+                "session_pool",
+                self.session_pool
+                    .is_none_or(|size| (1..=1_000).contains(&size)),
+            ),
+            ("auth", identity::is_auth(&self.auth)),
+            ("headers", identity::are_headers(&self.headers)),
+            ("proxies", self.proxies.iter().all(identity::is_proxy)),
             ("commit_pages", (1..=1_000).contains(&self.commit_pages)),
             ("connect_timeout", !self.connect_timeout.is_zero()),
             ("first_byte_timeout", !self.first_byte_timeout.is_zero()),
@@ -232,7 +303,7 @@ fn is_budget((kind, tries): (&String, &u16)) -> bool {
 }
 
 /// What may stand in the User-Agent header.
-fn is_header(text: &str) -> bool {
+pub(super) fn is_header(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().all(|c| c == ' ' || c.is_ascii_graphic())
 }
 

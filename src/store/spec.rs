@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::request::{Request, StepRef};
+use crate::request::{Referrer, Request, Session, StepRef};
 
 /// The part of a request that is neither in its path nor in its step; empty for a plain GET.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,20 @@ struct Spec {
     /// Values byte by byte as U+0000 to U+00FF, because HTTP does not say their charset.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     headers: Vec<(String, String)>,
+    /// Headers that are secrets: in place of each value, what it is kept under.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<(String, String)>,
+    /// The body is a secret.
+    #[serde(skip_serializing_if = "is_default")]
+    secret_body: bool,
+    /// Made by this session and no other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    /// Made by this session, though any would do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    referrer: Option<Referrer>,
     /// If the body is UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
@@ -50,14 +64,27 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 pub(super) fn write(request: &Request, origin: &str, path: &str) -> Option<String> {
     let url = request.url.as_str();
     let canonical = url.strip_prefix(origin) == Some(path);
+    let pair = |(name, value): (&HeaderName, &HeaderValue)| {
+        (name.to_string(), from_bytes(value.as_bytes()))
+    };
+    let (secrets, headers): (Vec<_>, Vec<_>) = request
+        .headers
+        .iter()
+        .partition(|(_, value)| value.is_sensitive());
+    let (session, same) = match &request.session {
+        Session::Any => (None, None),
+        Session::Named(name) => (Some(name.to_string()), None),
+        Session::Same(name) => (None, Some(name.to_string())),
+    };
     let spec = Spec {
         method: (request.method != Method::GET).then(|| request.method.to_string()),
         url: (!canonical).then(|| request.url.clone()),
-        headers: request
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), from_bytes(value.as_bytes())))
-            .collect(),
+        headers: headers.into_iter().map(pair).collect(),
+        secrets: secrets.into_iter().map(pair).collect(),
+        secret_body: request.secret_body,
+        session,
+        same,
+        referrer: request.referrer.as_deref().cloned(),
         body: None,
         bytes: None,
         timeout: request.timeout,
@@ -108,6 +135,20 @@ pub(super) fn read(url: &str, step: StepRef, spec: Option<&str>) -> Result<Reque
             Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
     }
     request.headers = headers(spec.headers)?;
+    for (name, mut value) in headers(spec.secrets)?
+        .iter()
+        .map(|(name, value)| (name, value.clone()))
+    {
+        value.set_sensitive(true);
+        request.headers.append(name, value);
+    }
+    request.secret_body = spec.secret_body;
+    request.session = match (spec.session, spec.same) {
+        (Some(name), _) => Session::Named(name.into()),
+        (None, Some(name)) => Session::Same(name.into()),
+        (None, None) => Session::Any,
+    };
+    request.referrer = spec.referrer.map(Box::new);
     request.body = match (spec.body, spec.bytes) {
         (Some(text), _) => Some(text.into()),
         (None, Some(text)) => Some(to_bytes(&text)?.into()),
@@ -165,9 +206,40 @@ mod tests {
         check("http://e.x/", |_| {}, None);
         check("http://e.x/\u{e4}?b=%7e", |_| {}, None);
         check(
-            "http://ann:pw@e.x/#top",
+            "http://e.x/#top",
             |_| {},
-            Some(r#"{"url":"http://ann:pw@e.x/#top"}"#),
+            Some(r#"{"url":"http://e.x/#top"}"#),
+        );
+        check(
+            "http://e.x/",
+            |request| request.session = "ann".into(),
+            Some(r#"{"session":"ann"}"#),
+        );
+        check(
+            "http://e.x/",
+            |request| request.session = Session::Same("2".into()),
+            Some(r#"{"same":"2"}"#),
+        );
+        check(
+            "http://e.x/",
+            |request| {
+                request.referrer = Some(Box::new(Referrer {
+                    url: None,
+                    policy: Some(crate::request::ReferrerPolicy::NoReferrer),
+                }));
+            },
+            Some(r#"{"referrer":{"policy":"no-referrer"}}"#),
+        );
+        check(
+            "http://e.x/",
+            |request| {
+                let mut value = HeaderValue::from_static("kept:1");
+                value.set_sensitive(true);
+                request.headers.insert("x-key", value);
+                request.secret_body = true;
+                request.body = Some("kept:2".into());
+            },
+            Some(r#"{"secrets":[["x-key","kept:1"]],"secret_body":true,"body":"kept:2"}"#),
         );
         check(
             "http://e.x/",

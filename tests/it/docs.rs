@@ -211,6 +211,7 @@ fn every_kind_of_failure_is_documented() {
     let kinds = [
         FailureKind::Dns,
         FailureKind::Connect,
+        FailureKind::Proxy,
         FailureKind::Tls,
         FailureKind::Timeout,
         FailureKind::Reset,

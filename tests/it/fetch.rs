@@ -4,7 +4,9 @@ mod bodies;
 mod cookies;
 mod failures;
 mod guard;
+mod proxies;
 mod requests;
+mod tls;
 
 use std::time::Duration;
 

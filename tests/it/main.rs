@@ -17,6 +17,7 @@ mod item;
 mod poison;
 #[cfg(test)]
 mod polite;
+mod proxy;
 mod raw;
 #[cfg(test)]
 mod resume;
@@ -38,6 +39,9 @@ mod downloads;
 mod licences;
 #[cfg(test)]
 mod middleware;
+#[cfg(test)]
+mod sessions;
+mod tls;
 #[cfg(test)]
 mod tutorial;
 #[cfg(test)]

@@ -8,26 +8,55 @@ mod rules;
 mod site;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cookie_store::Cookie;
 use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
 use crate::request::StoredCookie;
+use crate::settings::Settings;
 use site::Site;
 
-/// Cookies in all sites together.
-const MAX_COOKIES: usize = 3_000;
-/// Which jar this is in the store; there is only one yet.
-const SESSION: &str = "";
+/// How many cookies are kept, and of what size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Name and value of a cookie together.
+    pub bytes: usize,
+    /// Cookies of one site.
+    pub per_site: usize,
+    /// Cookies of all sites together.
+    pub all: usize,
+}
 
-/// The cookies of a crawl.
+impl Default for Limits {
+    fn default() -> Self {
+        Self::of(&Settings::default())
+    }
+}
+
+impl Limits {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            bytes: settings.max_cookie_bytes,
+            per_site: settings.max_cookies_per_site,
+            all: settings.max_cookies,
+        }
+    }
+}
+
+/// The cookies of one session.
 ///
-/// Bounded: 4 KiB a cookie, 180 a site, 3,000 in all; the least used go first. Never blocks for
-/// longer than a look-up takes.
+/// Bounded: by default 4 KiB a cookie, 180 a site, 3,000 in all; the least used go first. Never
+/// blocks for longer than a look-up takes.
 #[derive(Default)]
 pub struct Jar {
+    /// Which jar this is in the store.
+    session: Arc<str>,
+    limits: Limits,
+    /// Whether something changed since it was last asked.
+    dirty: Arc<AtomicBool>,
     inner: Mutex<Cookies>,
 }
 
@@ -49,9 +78,23 @@ struct Cookies {
 }
 
 impl Jar {
-    /// An empty jar.
+    /// An empty jar of the session without a name.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The empty jar of a session; `dirty` is set whenever it changes.
+    pub(super) fn of(session: Arc<str>, limits: Limits, dirty: Arc<AtomicBool>) -> Self {
+        Self {
+            session,
+            limits,
+            dirty,
+            inner: Mutex::default(),
+        }
+    }
+
+    pub(super) fn session(&self) -> &str {
+        &self.session
     }
 
     /// What to send to `url` as the header `Cookie`; longer paths come first, then older cookies.
@@ -77,10 +120,11 @@ impl Jar {
         }
         let mut cookies = self.lock();
         for value in headers.get_all(header::SET_COOKIE) {
-            if let Some(cookie) = rules::accept(value, url) {
-                cookies.set(cookie);
+            if let Some(cookie) = rules::accept(value, url, self.limits.bytes) {
+                cookies.set(cookie, &self.limits);
             }
         }
+        self.dirty.store(true, Ordering::Release);
     }
 
     /// The cookies that were set, changed or removed since the last call.
@@ -92,7 +136,7 @@ impl Jar {
         for key in keys {
             let json = cookies.json_to_store(&key);
             taken.push(StoredCookie {
-                session: SESSION.to_owned(),
+                session: self.session.to_string(),
                 key,
                 json,
             });
@@ -109,7 +153,7 @@ impl Jar {
                 .and_then(|json| serde_json::from_str(&json).ok());
             if let Some(cookie) = cookie {
                 let key = rules::key(&cookie);
-                cookies.set(cookie);
+                cookies.set(cookie, &self.limits);
                 cookies.changed.remove(&key);
                 cookies.mark_stored(&key);
             }
@@ -128,18 +172,18 @@ impl Cookies {
     }
 
     /// Sets, replaces or, if it has expired, removes a cookie.
-    fn set(&mut self, cookie: Cookie<'static>) {
+    fn set(&mut self, cookie: Cookie<'static>, limits: &Limits) {
         let used = self.next_use();
         let name = rules::site_of_cookie(&cookie);
         let site = self.sites.entry(name.clone()).or_default();
         site.used = used;
         let before = site.len();
-        site.set(cookie, used, &mut self.changed);
+        site.set(cookie, used, limits.per_site, &mut self.changed);
         self.count = self.count - before + site.len();
         if site.is_empty() {
             self.sites.remove(&name);
         }
-        while self.count > MAX_COOKIES && self.evict() {}
+        while self.count > limits.all && self.evict() {}
     }
 
     /// Drops one cookie of the site that was used longest ago.

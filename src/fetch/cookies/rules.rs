@@ -6,19 +6,18 @@ use http::HeaderValue;
 use psl::Psl;
 use url::{Host, Url};
 
-/// Name and value together.
-const MAX_COOKIE_BYTES: usize = 4096;
-/// The whole field, attributes included: nothing longer is parsed.
-const MAX_FIELD_BYTES: usize = 2 * MAX_COOKIE_BYTES;
+/// Attributes of a field, and what surrounds them: more is not parsed.
+const MAX_ATTRIBUTE_BYTES: usize = 4096;
 
-/// The cookie that `field` of an answer from `url` sets, or nothing if it may not.
-pub(super) fn accept(field: &HeaderValue, url: &Url) -> Option<Cookie<'static>> {
-    if field.len() > MAX_FIELD_BYTES {
+/// The cookie that `field` of an answer from `url` sets, or nothing if it may not, or if name and
+/// value are longer than `max`.
+pub(super) fn accept(field: &HeaderValue, url: &Url, max: usize) -> Option<Cookie<'static>> {
+    if field.len() > max + MAX_ATTRIBUTE_BYTES {
         return None;
     }
     let text = std::str::from_utf8(field.as_bytes()).ok()?;
     let raw = RawCookie::parse(text).ok()?;
-    if raw.name().len() + raw.value().len() > MAX_COOKIE_BYTES {
+    if raw.name().len() + raw.value().len() > max {
         return None;
     }
     let mut cookie = Cookie::try_from_raw_cookie(&raw, url).ok()?;
@@ -102,7 +101,7 @@ mod tests {
 
     fn check(field: &str, from: &str, expected: Option<&CookieDomain>) {
         let field = HeaderValue::from_str(field).unwrap();
-        let cookie = accept(&field, &from.parse().unwrap());
+        let cookie = accept(&field, &from.parse().unwrap(), 4096);
         assert_eq!(
             cookie.as_ref().map(|cookie| &cookie.domain),
             expected,
@@ -142,9 +141,9 @@ mod tests {
 
     #[test]
     fn sizes() {
-        let long = "x".repeat(MAX_FIELD_BYTES);
+        let long = "x".repeat(2 * 4096);
         check(&format!("k=v; Path=/{long}"), "http://a.example/", None);
-        let long = "x".repeat(MAX_COOKIE_BYTES);
+        let long = "x".repeat(4096);
         check(&format!("k={long}"), "http://a.example/", None);
     }
 

@@ -7,9 +7,6 @@ use url::Url;
 
 use super::rules;
 
-/// Cookies of one site.
-const MAX_COOKIES_PER_SITE: usize = 180;
-
 /// A few cookies, looked at one by one.
 #[derive(Default)]
 pub(super) struct Site {
@@ -53,8 +50,14 @@ impl Site {
     }
 
     /// Sets or replaces `cookie`; one that has expired only removes. Keys that changed go to
-    /// `changed`.
-    pub(super) fn set(&mut self, cookie: Cookie<'static>, now: u64, changed: &mut HashSet<String>) {
+    /// `changed`, and no more than `max` stay.
+    pub(super) fn set(
+        &mut self,
+        cookie: Cookie<'static>,
+        now: u64,
+        max: usize,
+        changed: &mut HashSet<String>,
+    ) {
         let key = rules::key(&cookie);
         let known = self.cookies.iter().position(|kept| kept.key == key);
         match known.and_then(|at| self.cookies.get_mut(at).map(|kept| (at, kept))) {
@@ -74,14 +77,14 @@ impl Site {
                     set: now,
                     is_stored,
                 });
-                self.shrink(changed);
+                self.shrink(max, changed);
             }
         }
     }
 
     /// Removes what has expired and, if that is not enough, the cookie that was set first.
-    fn shrink(&mut self, changed: &mut HashSet<String>) {
-        if self.len() <= MAX_COOKIES_PER_SITE {
+    fn shrink(&mut self, max: usize, changed: &mut HashSet<String>) {
+        if self.len() <= max {
             return;
         }
         while let Some(at) = self
@@ -91,7 +94,7 @@ impl Site {
         {
             self.remove(at, changed);
         }
-        while self.len() > MAX_COOKIES_PER_SITE {
+        while self.len() > max {
             self.evict(changed);
         }
     }
@@ -134,7 +137,7 @@ mod tests {
         let mut site = Site::default();
         for field in ["k=v", "l=w"] {
             let cookie = Cookie::parse(field, &url).unwrap();
-            site.set(cookie, 1, &mut HashSet::new());
+            site.set(cookie, 1, 180, &mut HashSet::new());
         }
         site.cookies[0].cookie.expire();
         assert_eq!(site.header(&url).as_deref(), Some("l=w"));

@@ -1,4 +1,4 @@
-//! Names to addresses, each name once a minute, and only to addresses that the guard allows.
+//! Names to addresses, each name once in a while, and only to addresses that the guard allows.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,8 +14,6 @@ use tokio::time::Instant;
 
 use super::Guard;
 
-/// How long an answer is used. The system does not tell how long it holds.
-const TIME_TO_LIVE: Duration = Duration::from_mins(1);
 const MAX_NAMES: usize = 4_096;
 /// How long a look-up for politeness alone may take.
 const LOOKUP: Duration = Duration::from_secs(5);
@@ -30,6 +28,8 @@ type Lookup = dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> 
 #[derive(Clone)]
 pub(in crate::fetch) struct Resolver {
     guard: Guard,
+    /// How long an answer is used. The system does not tell how long it holds.
+    ttl: Duration,
     lookup: Arc<Lookup>,
     names: Arc<Mutex<HashMap<String, Known>>>,
 }
@@ -73,14 +73,15 @@ impl std::error::Error for Unresolved {
 }
 
 impl Resolver {
-    pub(in crate::fetch) fn new(guard: Guard) -> Self {
-        Self::with_lookup(guard, |name| {
+    pub(in crate::fetch) fn new(guard: Guard, ttl: Duration) -> Self {
+        Self::with_lookup(guard, ttl, |name| {
             async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) }.boxed()
         })
     }
 
-    fn with_lookup(
+    pub(in crate::fetch) fn with_lookup(
         guard: Guard,
+        ttl: Duration,
         lookup: impl Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>
         + Send
         + Sync
@@ -88,6 +89,7 @@ impl Resolver {
     ) -> Self {
         Self {
             guard,
+            ttl,
             lookup: Arc::new(lookup),
             names: Arc::default(),
         }
@@ -142,7 +144,7 @@ impl Resolver {
             .map_err(Arc::new)
         };
         let addresses = addresses.boxed().shared();
-        let until = now + TIME_TO_LIVE;
+        let until = now + self.ttl;
         let known = Known {
             until,
             addresses: addresses.clone(),
@@ -184,7 +186,7 @@ mod tests {
     fn resolver(guard: &Guard, addresses: &'static [&str]) -> (Resolver, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);
-        let resolver = Resolver::with_lookup(guard.clone(), move |_| {
+        let resolver = Resolver::with_lookup(guard.clone(), Duration::from_mins(1), move |_| {
             counter.fetch_add(1, Ordering::SeqCst);
             let found = addresses.iter().map(|text| text.parse().unwrap());
             let found: Vec<SocketAddr> = found.map(|ip| SocketAddr::new(ip, 0)).collect();
@@ -240,7 +242,7 @@ mod tests {
         let asked = Arc::new(AtomicUsize::new(0));
         let gate = Arc::new(Semaphore::new(0));
         let (counter, door) = (Arc::clone(&asked), Arc::clone(&gate));
-        let resolver = Resolver::with_lookup(Guard::new(), move |_| {
+        let resolver = Resolver::with_lookup(Guard::new(), Duration::from_mins(1), move |_| {
             counter.fetch_add(1, Ordering::SeqCst);
             let door = Arc::clone(&door);
             async move {

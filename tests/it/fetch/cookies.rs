@@ -39,11 +39,11 @@ async fn cookies_come_and_go() {
         Some("z=9")
     );
 
-    let stored = fetch.jar().expect("a jar").take_changed();
+    let stored = fetch.sessions().take_changed();
     let keys: Vec<&str> = stored.iter().map(|cookie| cookie.key.as_str()).collect();
     assert_eq!(keys, ["127.0.0.1;/;a", "127.0.0.1;/x;b"]);
     let again = HttpFetch::new(&settings()).expect("a fetch");
-    again.jar().expect("a jar").load(stored);
+    again.sessions().load(stored);
     assert_eq!(
         cookies_sent(&again, &server, &page).await.as_deref(),
         Some("a=1")
@@ -80,5 +80,5 @@ async fn no_cookies_if_switched_off() {
     let page = request(&server.url("/"));
     cookies_sent(&fetch, &server, &page).await;
     assert_eq!(cookies_sent(&fetch, &server, &page).await, None);
-    assert!(fetch.jar().is_none());
+    assert_eq!(fetch.sessions().take_changed(), []);
 }
