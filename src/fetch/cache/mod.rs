@@ -85,7 +85,9 @@ impl Cache {
         let mut hash = Sha256::new();
         hash.update(self.owner);
         let url = &request.url[..url::Position::AfterQuery];
-        for part in [request.method.as_str(), url] {
+        // Of a pool, any session would do: what tells them apart are the credentials.
+        let session = request.session.identity().unwrap_or_default();
+        for part in [request.method.as_str(), url, session] {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }

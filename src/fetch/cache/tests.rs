@@ -214,12 +214,22 @@ async fn nobody_gets_anothers_page() {
         assert_eq!(ask(&cache, &get("/me"), &next).await, "answer 3");
         assert_eq!(ask(&cache, &cookie, &next).await, "answer 4");
         assert_eq!(ask(&cache, &ann, &next).await, "answer 1, cached");
+        let named = |name: &str| Request {
+            session: name.into(),
+            ..get("/me")
+        };
+        let tim = ask(&cache, &named("tim"), &next).await;
+        assert!(!tim.ends_with("cached"), "{tim}");
+        let tom = ask(&cache, &named("tom"), &next).await;
+        assert!(!tom.ends_with("cached"), "{tom}");
+        let again = ask(&cache, &named("tim"), &next).await;
+        assert_eq!(again, format!("{tim}, cached"));
         let other = cache_of(folder.path(), mode, "bob");
-        assert_eq!(ask(&other, &ann, &next).await, "answer 5");
+        assert_eq!(ask(&other, &ann, &next).await, "answer 7");
         let varied = with(get("/me"), "accept", "accept-secret");
         if mode == CacheMode::Http {
-            assert_eq!(ask(&cache, &varied, &next).await, "answer 6");
-            assert_eq!(ask(&cache, &varied, &next).await, "answer 6, cached");
+            assert_eq!(ask(&cache, &varied, &next).await, "answer 8");
+            assert_eq!(ask(&cache, &varied, &next).await, "answer 8, cached");
         }
         for file in files(folder.path()) {
             let bytes = std::fs::read(&file).unwrap();
