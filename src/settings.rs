@@ -93,7 +93,8 @@ pub struct Settings {
     /// The longest Crawl-delay of a robots.txt that is obeyed; a longer one is cut to this.
     #[serde(with = "human::duration")]
     pub max_crawl_delay: Duration,
-    /// The longest `Retry-After` that is obeyed; a longer one is cut to this.
+    /// The longest `Retry-After` that is obeyed. A host that asks for longer waits as long as this; a
+    /// request is tried once more, after `max_retry_delay` at the most.
     #[serde(with = "human::duration")]
     pub max_retry_after: Duration,
     /// Tries after the first for failures that may pass. 0 to 100.
@@ -190,6 +191,11 @@ pub struct Settings {
     /// Time for a request from first to last byte.
     #[serde(with = "human::duration")]
     pub timeout: Duration,
+    /// Time that a request may take while it holds up others: if all slots of its host, or of the
+    /// crawl, are held by requests that take longer, those asked for the first time give way and are
+    /// asked again later. Four times what is usual for the host, if that is more.
+    #[serde(with = "human::duration")]
+    pub patience: Duration,
     /// Time for a step, its own waiting included.
     #[serde(with = "human::duration")]
     pub step_timeout: Duration,
@@ -327,6 +333,7 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(20),
             min_rate: 100,
             timeout: Duration::from_mins(1),
+            patience: Duration::from_secs(1),
             step_timeout: Duration::from_mins(1),
             stop_timeout: Duration::from_secs(10),
             files: "files".to_owned(),

@@ -21,7 +21,8 @@ use self::hosts::{Errands, Known, Strangers};
 use super::StopHandle;
 use super::committer::Committed;
 use super::event::{Event, Stop};
-use super::executor::Job;
+use super::flight::{Flights, Limits};
+use super::lanes::Lanes;
 use super::life::{self, Exchange};
 use super::rules::Hop;
 use super::shared::Shared;
@@ -92,7 +93,7 @@ pub(super) struct Dispatcher {
     frontier: Frontier,
     messages: mpsc::Receiver<Message>,
     sender: mpsc::Sender<Message>,
-    jobs: async_channel::Sender<Job>,
+    jobs: Lanes,
     tasks: JoinSet<()>,
     /// What is known of each leased host.
     known: HashMap<HostKey, Known>,
@@ -103,6 +104,7 @@ pub(super) struct Dispatcher {
     errands: Errands,
     strangers: Strangers,
     fetching: usize,
+    flights: Flights,
     /// Store calls under way whose answers decide whether the crawl is over.
     asking: usize,
     leasing: bool,
@@ -118,7 +120,7 @@ impl Dispatcher {
         shared: Arc<Shared>,
         store: Arc<dyn Store>,
         (sender, messages): (mpsc::Sender<Message>, mpsc::Receiver<Message>),
-        jobs: async_channel::Sender<Job>,
+        jobs: Lanes,
         stop: StopHandle,
         start: Start,
     ) -> Self {
@@ -139,6 +141,7 @@ impl Dispatcher {
             caught: 0,
             host_pages: HostPages::new(shared.settings.max_pages_per_host),
             fetching: 0,
+            flights: Flights::default(),
             asking: 0,
             leasing: false,
             lease_at: Some(now),
@@ -193,7 +196,8 @@ impl Dispatcher {
             .first()
             .into_iter()
             .chain(self.lease_at)
-            .chain(self.ends_at);
+            .chain(self.ends_at)
+            .chain(self.make_way(now));
         for at in times.filter(|at| *at > now) {
             wake = wake.min(at);
         }
@@ -268,14 +272,34 @@ impl Dispatcher {
                     self.count(ticket.key.host);
                     self.count_page(&ticket);
                     let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
+                    let flight = self.flights.start(ticket.key.host, ticket.tries, now);
+                    let jobs = self.jobs.clone();
                     self.tasks
-                        .spawn(life::live(shared, ticket, sender, self.jobs.clone()));
+                        .spawn(life::live(shared, ticket, sender, jobs, flight));
                 }
                 Next::At(at) => return at.min(idle),
                 Next::Nothing => return idle,
             }
         }
         idle
+    }
+
+    /// Breaks off what holds up others; the moment when to look again.
+    fn make_way(&mut self, now: Instant) -> Option<Instant> {
+        let settings = &self.shared.settings;
+        let (known, least) = (&self.known, settings.patience);
+        let limits = Limits {
+            least,
+            // What is usual for a host that has not answered yet, nobody knows.
+            patience: &|host| {
+                let known = known
+                    .get(&host)
+                    .and_then(|known| known.standing.patience(least));
+                known.unwrap_or(least * 4)
+            },
+            slots: settings.concurrency,
+        };
+        self.flights.look(now, &limits, &self.frontier)
     }
 
     fn has_room(&self) -> bool {
@@ -375,7 +399,10 @@ impl Dispatcher {
     fn fetched(&mut self, exchange: &Exchange) {
         let host = exchange.key.host;
         self.fetching -= 1;
-        self.frontier.fetched(host);
+        self.frontier.fetched(host, exchange.tries);
+        if exchange.gave_way {
+            return;
+        }
         let answer = (exchange.status, exchange.source);
         self.note_exchange(host, answer, exchange.took, exchange.bytes);
         if exchange.source == Source::Cache {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dispatcher::Message;
 use super::event::Event;
+use super::lanes::{Next, Waiting};
 use super::life;
 use super::shared::Shared;
 use super::step;
@@ -73,7 +74,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The threads that run steps. They end with this.
 pub(super) struct Executors {
     shared: Arc<Shared>,
-    jobs: async_channel::Receiver<Job>,
+    jobs: Waiting,
     dispatcher: mpsc::Sender<Message>,
     threads: Vec<Watched>,
     started: usize,
@@ -86,7 +87,7 @@ impl Executors {
     /// Starts `threads` threads. They and their seeds end with `end`.
     pub(super) fn start(
         shared: &Arc<Shared>,
-        jobs: async_channel::Receiver<Job>,
+        jobs: Waiting,
         dispatcher: mpsc::Sender<Message>,
         end: CancellationToken,
         threads: usize,
@@ -241,7 +242,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
 /// What a thread does.
 struct Worker {
     shared: Arc<Shared>,
-    jobs: async_channel::Receiver<Job>,
+    jobs: Waiting,
     dispatcher: mpsc::Sender<Message>,
     thread: Arc<StepThread>,
 }
@@ -254,7 +255,7 @@ impl Worker {
         while let Some(Ok(permit)) = end
             .run_until_cancelled(Arc::clone(&permits).acquire_owned())
             .await
-            && let Some(job) = self.next().await
+            && let Some((job, turn)) = self.next().await
         {
             let held = job.held();
             let Some(seat) = self.thread.sit(held.clone()) else {
@@ -268,7 +269,7 @@ impl Worker {
                 seat.watch(run(&shared, job, &held)).await;
                 // The seat is free before its permit is.
                 drop(seat);
-                drop(permit);
+                drop((permit, turn));
             });
             // What has been begun goes first, and other threads have their share.
             tokio::task::yield_now().await;
@@ -279,20 +280,20 @@ impl Worker {
     }
 
     /// The next job; none once there can be no more, or the thread is to end.
-    async fn next(&self) -> Option<Job> {
+    async fn next(&self) -> Option<Next> {
         let StepThread { end, poke, .. } = &*self.thread;
         loop {
             if end.is_cancelled() {
                 return None;
             }
-            if let Ok(job) = self.jobs.try_recv() {
-                return Some(job);
+            if let Some(next) = self.jobs.try_next() {
+                return Some(next);
             }
             tokio::select! {
                 biased;
                 () = end.cancelled() => return None,
                 () = poke.notified() => {}
-                job = self.jobs.recv() => return job.ok(),
+                next = self.jobs.next() => return next,
             }
         }
     }

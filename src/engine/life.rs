@@ -14,7 +14,9 @@ use super::dispatcher::Message;
 use super::download;
 use super::event::PageEvent;
 use super::executor::{Call, Job};
+use super::flight::Flight;
 use super::identity;
+use super::lanes::Lanes;
 use super::shared::{Refusal, Shared};
 use crate::clock;
 use crate::fetch::{FailureKind, FetchError};
@@ -27,13 +29,17 @@ use crate::store::{PageCommit, PageReceipt, PageRow, PageState, Ticket, TicketKe
 /// What the dispatcher learns of an exchange.
 pub(super) struct Exchange {
     pub(super) key: TicketKey,
+    /// Tries that had failed before.
+    pub(super) tries: u16,
     pub(super) started: tokio::time::Instant,
     pub(super) status: u16,
     pub(super) took: Duration,
     pub(super) bytes: u64,
     pub(super) source: Source,
-    /// The host itself is in trouble: 429, 503, no answer.
+    /// The host itself may be in trouble: 429, 503, no answer.
     pub(super) trouble: Option<Trouble>,
+    /// It made room for others before it had an answer.
+    pub(super) gave_way: bool,
 }
 
 pub(super) struct Trouble {
@@ -41,6 +47,8 @@ pub(super) struct Trouble {
     pub(super) why: String,
     /// What its `Retry-After` asks for, capped.
     pub(super) retry_after: Option<Duration>,
+    /// There is one, and it needed no cut: it can be meant.
+    pub(super) is_credible: bool,
 }
 
 /// Ways to end.
@@ -68,12 +76,22 @@ pub(super) async fn live(
     shared: Arc<Shared>,
     mut ticket: Box<Ticket>,
     dispatcher: mpsc::Sender<Message>,
-    jobs: async_channel::Sender<Job>,
+    jobs: Lanes,
+    flight: Arc<Flight>,
 ) {
     let identity = identity::assign(&shared, &mut ticket);
     let started = tokio::time::Instant::now();
-    let outcome = identity::fetch(&shared, &mut ticket).await;
+    let outcome = tokio::select! {
+        biased;
+        outcome = identity::fetch(&shared, &mut ticket) => Some(outcome),
+        () = flight.gives_way.notified() => None,
+    };
     let took = started.elapsed();
+    drop(flight);
+    let Some(outcome) = outcome else {
+        give_way(&shared, &ticket, started, &dispatcher).await;
+        return;
+    };
     let answer = match &outcome {
         Ok(response) => Some(response),
         Err(error) => error.response.as_deref(),
@@ -83,25 +101,26 @@ pub(super) async fn live(
     }
     let exchange = Exchange {
         key: ticket.key,
+        tries: ticket.tries,
         source: answer.map_or(Source::Network, |response| response.source),
         started,
         status: answer.map_or(0, |response| response.status.as_u16()),
         took,
         bytes: answer.map_or(0, |response| response.wire_bytes),
         trouble: trouble(&shared, &outcome),
+        gave_way: false,
     };
     // Only fails when the crawl is being torn down.
     let _ = dispatcher.send(Message::Fetched(exchange)).await;
     match judge(&shared, &ticket, outcome) {
         End::Read(response) => {
-            let _ = jobs
-                .send(Job {
-                    ticket: ticket.into(),
-                    response,
-                    took,
-                    call: Call::Step,
-                })
-                .await;
+            jobs.send(Job {
+                ticket: ticket.into(),
+                response,
+                took,
+                call: Call::Step,
+            })
+            .await;
         }
         End::Fail {
             reason,
@@ -115,14 +134,13 @@ pub(super) async fn live(
                 message,
                 answered,
             };
-            let _ = jobs
-                .send(Job {
-                    ticket: ticket.into(),
-                    response,
-                    took,
-                    call,
-                })
-                .await;
+            jobs.send(Job {
+                ticket: ticket.into(),
+                response,
+                took,
+                call,
+            })
+            .await;
         }
         End::Skip { message } => {
             let row = page_row(
@@ -136,14 +154,7 @@ pub(super) async fn live(
             commit(&shared, finished(&ticket, Verdict::Page(row), took)).await;
         }
         End::Again { message, delay } => {
-            let due = clock::now()
-                .saturating_add(signed(delay))
-                .unwrap_or(Timestamp::MAX);
-            let verdict = Verdict::Retry {
-                due,
-                message,
-                counts: true,
-            };
+            let verdict = again(message, delay);
             commit(&shared, finished(&ticket, verdict, took)).await;
         }
         End::Saved(response) => {
@@ -163,6 +174,44 @@ pub(super) async fn live(
             };
             commit(&shared, follow(&shared, &ticket, hop)).await;
         }
+    }
+}
+
+/// Puts a request back that made room for others; it will have all the time that the settings give.
+async fn give_way(
+    shared: &Shared,
+    ticket: &Ticket,
+    started: tokio::time::Instant,
+    dispatcher: &mpsc::Sender<Message>,
+) {
+    let took = started.elapsed();
+    let exchange = Exchange {
+        key: ticket.key,
+        source: Source::Network,
+        tries: ticket.tries,
+        started,
+        status: 0,
+        took,
+        bytes: 0,
+        trouble: None,
+        gave_way: true,
+    };
+    // Only fails when the crawl is being torn down.
+    let _ = dispatcher.send(Message::Fetched(exchange)).await;
+    let seconds = took.as_secs_f32();
+    let message = format!("gave way to others after {seconds:.1} s without a whole answer");
+    let verdict = again(message, shared.settings.retry_delay);
+    commit(shared, finished(ticket, verdict, took)).await;
+}
+
+fn again(message: String, delay: Duration) -> Verdict {
+    let due = clock::now()
+        .saturating_add(signed(delay))
+        .unwrap_or(Timestamp::MAX);
+    Verdict::Retry {
+        due,
+        message,
+        counts: true,
     }
 }
 
@@ -224,6 +273,7 @@ fn trouble(shared: &Shared, outcome: &Result<Response, FetchError>) -> Option<Tr
                 return None;
             }
             let retry_after = retry_after(shared, response);
+            let is_credible = retry_after.is_some() && retry_after == asked(response);
             let why = match (retry_after, asked(response)) {
                 (Some(granted), Some(asked)) if granted < asked => format!(
                     "{} (Retry-After {} s, cut to {} s)",
@@ -240,6 +290,7 @@ fn trouble(shared: &Shared, outcome: &Result<Response, FetchError>) -> Option<Tr
                 class,
                 why,
                 retry_after,
+                is_credible,
             })
         }
         Err(error) => {
@@ -251,6 +302,7 @@ fn trouble(shared: &Shared, outcome: &Result<Response, FetchError>) -> Option<Tr
                     .response
                     .as_ref()
                     .and_then(|response| retry_after(shared, response)),
+                is_credible: true,
             })
         }
     }
@@ -269,8 +321,12 @@ fn retry_after(shared: &Shared, response: &Response) -> Option<Duration> {
 fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>) -> End {
     let backoff = Backoff::from(&shared.settings);
     let tries = u32::from(ticket.tries);
-    let again = |class, asked| {
-        let budget = retry::budget(class, ticket.request.retries, &shared.settings);
+    let again = |class, asked: Option<Duration>| {
+        let mut budget = retry::budget(class, ticket.request.retries, &shared.settings);
+        let absurd = asked.is_some_and(|asked| asked > backoff.retry_after_max);
+        if absurd {
+            budget = budget.min(1);
+        }
         (tries < budget).then(|| backoff.wait(tries, fastrand::f64(), asked))
     };
     let response = match outcome {
@@ -282,7 +338,7 @@ fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>
                 };
             }
             let asked = error.response.as_ref();
-            let asked = asked.and_then(|response| retry_after(shared, response));
+            let asked = asked.and_then(|response| self::asked(response));
             return match again(class_of(error.kind), asked) {
                 Some(delay) => End::Again {
                     message: error.message,
@@ -316,7 +372,7 @@ fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>
     } else {
         Class::Status(status.as_u16())
     };
-    match again(class, retry_after(shared, &response)) {
+    match again(class, self::asked(&response)) {
         Some(delay) => End::Again {
             message: answered(&ticket.request, status),
             delay,

@@ -13,6 +13,7 @@ use super::committer::{Committer, Entry, Outlet};
 use super::dispatcher::{Dispatcher, Message, Start};
 use super::event::{Event, Stop};
 use super::executor::{Executors, run_seeds};
+use super::lanes::lanes;
 use super::report::Report;
 use super::shared::{Refusal, Shared};
 use super::vault::Vault;
@@ -157,7 +158,7 @@ impl Running {
             recall_seeds(shared).await;
         }
         let threads = shared.settings.step_threads.unwrap_or_else(cores).max(1);
-        let (jobs, waiting) = async_channel::bounded(threads * 2);
+        let (jobs, waiting) = lanes(threads * 2);
         let (sender, messages) = mpsc::channel(MESSAGES);
         let over = CancellationToken::new();
         let _over = over.clone().drop_guard();

@@ -24,6 +24,8 @@ pub(super) struct HostQueue {
     /// Whether requests may go out: robots.txt is known.
     pub(super) open: bool,
     pub(super) fetching: usize,
+    /// Those in flight that have failed before.
+    suspects: usize,
     pub(super) in_hand: HashSet<i64>,
     /// Whether the store may have requests beyond the window.
     pub(super) more: bool,
@@ -39,6 +41,8 @@ pub(super) struct HostQueue {
     /// The request that the latest turn was given to; none if it was an errand.
     pub(super) latest: Option<i64>,
     window: VecDeque<Ticket>,
+    /// Those in the window that have not failed before.
+    fresh: usize,
     pub(super) concurrency: usize,
     loading: bool,
     /// Settled while a load was under way: the load may have read them still.
@@ -52,6 +56,7 @@ impl HostQueue {
             pace,
             open: false,
             fetching: 0,
+            suspects: 0,
             in_hand: HashSet::new(),
             more: true,
             suspended: None,
@@ -61,6 +66,7 @@ impl HostQueue {
             place: None,
             latest: None,
             window: VecDeque::new(),
+            fresh: 0,
             concurrency,
             loading: false,
             settled_meanwhile: Vec::new(),
@@ -68,7 +74,24 @@ impl HostQueue {
     }
 
     pub(super) fn can_be_served(&self) -> bool {
-        self.open && !self.window.is_empty() && self.has_slot()
+        let wanted = self.fresh > 0 || !self.window.is_empty() && self.may_retry();
+        self.open && wanted && self.has_slot()
+    }
+
+    /// What failed before may have three quarters of the slots: whatever it does there, there is a
+    /// way for the others. A single slot is its own once nobody else waits.
+    fn may_retry(&self) -> bool {
+        let most = self.concurrency * 3 / 4;
+        self.suspects < most.max(usize::from(self.fresh == 0))
+    }
+
+    /// Whether requests wait for nothing but slots, each of which is held by one of the `stuck`.
+    pub(super) fn is_jammed(&self, stuck: usize, now: Instant) -> bool {
+        let slots = match self.health {
+            Health::Well => self.concurrency,
+            Health::OnTrial => 1,
+        };
+        self.open && self.fresh > 0 && stuck >= slots && self.pace.next() <= now
     }
 
     /// Whether one request more may be in flight.
@@ -91,9 +114,19 @@ impl HostQueue {
             return None;
         }
         self.pace.start(now, fraction, hands).ok()?;
-        let ticket = self.window.pop_front()?;
+        let ticket = if self.may_retry() {
+            self.window.pop_front()?
+        } else {
+            let first = self.window.iter().position(is_fresh)?;
+            self.window.remove(first)?
+        };
         self.fetching += 1;
         self.latest = Some(ticket.key.seq);
+        if is_fresh(&ticket) {
+            self.fresh -= 1;
+        } else {
+            self.suspects += 1;
+        }
         self.in_hand.insert(ticket.key.seq);
         Some(Box::new(ticket))
     }
@@ -102,10 +135,21 @@ impl HostQueue {
     pub(super) fn weed(&mut self, is_weed: impl Fn(&Ticket) -> bool) -> Vec<Ticket> {
         let window = std::mem::take(&mut self.window);
         let (weeds, rest) = window.into_iter().partition::<Vec<_>, _>(is_weed);
-        self.window = rest.into();
+        self.fill(rest);
         self.in_hand
             .extend(weeds.iter().map(|ticket| ticket.key.seq));
         weeds
+    }
+
+    fn fill(&mut self, window: Vec<Ticket>) {
+        self.fresh = window.iter().filter(|ticket| is_fresh(ticket)).count();
+        self.window = window.into();
+    }
+
+    /// A slot is free again; `tries` as when it was taken.
+    pub(super) fn fetched(&mut self, tries: u16) {
+        self.fetching = self.fetching.saturating_sub(1);
+        self.suspects = self.suspects.saturating_sub(usize::from(tries > 0));
     }
 
     pub(super) fn settle(&mut self, seq: i64) -> bool {
@@ -129,11 +173,11 @@ impl HostQueue {
         self.loading = false;
         self.more |= taken.tickets.len() >= asked;
         let settled = std::mem::take(&mut self.settled_meanwhile);
-        self.window.clear();
-        let fresh = |ticket: &Ticket| {
+        let waits = |ticket: &Ticket| {
             !self.in_hand.contains(&ticket.key.seq) && !settled.contains(&ticket.key.seq)
         };
-        self.window.extend(taken.tickets.into_iter().filter(fresh));
+        let window = taken.tickets.into_iter().filter(waits).collect();
+        self.fill(window);
     }
 
     pub(super) fn is_drained(&self) -> bool {
@@ -143,4 +187,8 @@ impl HostQueue {
             && !self.more
             && !self.loading
     }
+}
+
+fn is_fresh(ticket: &Ticket) -> bool {
+    ticket.tries == 0
 }

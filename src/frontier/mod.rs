@@ -8,6 +8,8 @@
 //! Hosts take turns: the one that has been ready for longest is served, and goes to the end of the
 //! row. A host that must wait (its delay, `Retry-After`, all of its slots in use, robots.txt not
 //! read yet) stands outside of the row and holds nothing, so one slow host never holds others back.
+//! Within a host, requests that failed before may have three quarters of its slots: pages that never
+//! answer can't hold up those that do.
 //!
 //! Everything here is a pure function of the calls made: no I/O, no clock, seeded randomness. That is
 //! what lets a test run ten thousand crawls in virtual time.
@@ -160,6 +162,15 @@ impl Frontier {
         });
     }
 
+    /// The host may be in trouble: it is left alone until `moment`. What is under way by now tells
+    /// nothing new.
+    pub fn pause(&mut self, host: HostKey, now: Instant, moment: Instant) {
+        self.change(host, |queue| {
+            queue.pace.hold_until(moment);
+            queue.suspended = Some(now);
+        });
+    }
+
     /// An answer came from a host that was in trouble.
     pub fn recovered(&mut self, host: HostKey) {
         self.change(host, |queue| queue.health = Health::Well);
@@ -251,11 +262,21 @@ impl Frontier {
         started
     }
 
-    /// A request's exchange with its host has ended: its slot is free.
-    pub fn fetched(&mut self, host: HostKey) {
-        self.change(host, |queue| {
-            queue.fetching = queue.fetching.saturating_sub(1);
-        });
+    /// Whether requests of a host wait for nothing but its slots, all of which are held by `stuck`
+    /// requests.
+    pub fn is_jammed(&self, host: HostKey, stuck: usize, now: Instant) -> bool {
+        let queue = self.hosts.get(&host);
+        queue.is_some_and(|queue| queue.is_jammed(stuck, now))
+    }
+
+    /// Whether a request could be sent now if there were a slot for it.
+    pub fn is_waiting(&self, now: Instant) -> bool {
+        self.row.first().is_some_and(|(at, ..)| *at <= now)
+    }
+
+    /// A request's exchange with its host has ended: its slot is free. `tries` of it had failed before.
+    pub fn fetched(&mut self, host: HostKey, tries: u16) {
+        self.change(host, |queue| queue.fetched(tries));
         let group = self.hosts.get(&host).and_then(|queue| queue.group);
         if let Some(group) = self.groups.get_mut(group) {
             for (turn, host) in group.ended() {

@@ -64,7 +64,7 @@ fn serve(frontier: &mut Frontier, start: Instant, latency: impl Fn(i64) -> u64) 
     loop {
         while let Some((_, key)) = flying.front().filter(|(at, _)| *at <= now).copied() {
             flying.pop_front();
-            frontier.fetched(key.host);
+            frontier.fetched(key.host, 0);
             frontier.settled(key);
         }
         let next = match frontier.next(now) {
@@ -165,18 +165,18 @@ async fn a_host_in_trouble_is_tried_alone() {
         count
     };
     assert_eq!(take(&mut frontier, start), 4);
-    frontier.fetched(key);
+    frontier.fetched(key, 0);
     let later = start + ms(500);
     frontier.suspend(key, start + ms(10), later);
     assert!(!frontier.is_news(key, start), "it was under way before");
     assert_eq!(take(&mut frontier, later), 0, "others are under way");
     for _ in 0..3 {
-        frontier.fetched(key);
+        frontier.fetched(key, 0);
     }
     assert_eq!(take(&mut frontier, later - ms(1)), 0);
     assert_eq!(take(&mut frontier, later), 1);
     assert!(frontier.is_news(key, later));
-    frontier.fetched(key);
+    frontier.fetched(key, 0);
     frontier.recovered(key);
     assert_eq!(take(&mut frontier, later), 4);
 }

@@ -21,5 +21,6 @@ pub mod robots;
 pub mod redirect;
 pub mod referrer;
 pub mod retry;
+pub mod blame;
 pub mod breaker;
 pub mod throttle;

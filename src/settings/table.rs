@@ -111,6 +111,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("idle_timeout", DURATION),
     setting("min_rate", "a whole number of bytes per second"),
     setting("timeout", DURATION),
+    setting("patience", DURATION),
     setting("step_timeout", DURATION),
     setting("stop_timeout", DURATION),
     setting("files", "a folder"),
@@ -274,6 +275,7 @@ impl Settings {
             ("first_byte_timeout", !self.first_byte_timeout.is_zero()),
             ("idle_timeout", !self.idle_timeout.is_zero()),
             ("timeout", !self.timeout.is_zero()),
+            ("patience", !self.patience.is_zero()),
             ("step_timeout", !self.step_timeout.is_zero()),
         ];
         ranges.iter().find(|(_, fits)| !fits).map(|(name, _)| *name)

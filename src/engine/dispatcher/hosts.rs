@@ -13,10 +13,11 @@ use super::{Dispatcher, Message, timestamp};
 use crate::clock;
 use crate::engine::committer::Entry;
 use crate::engine::event::Event;
-use crate::engine::life::{self, Exchange};
+use crate::engine::life::{self, Exchange, Trouble};
 use crate::engine::rules::{self, Rules, Sentence};
 use crate::fetch::address_of;
 use crate::frontier::Politeness;
+use crate::policy::blame::{Blame, Standing};
 use crate::policy::breaker::{self, After};
 use crate::policy::retry::{self, Backoff, Class};
 use crate::policy::scope::{is_loopback, registrable};
@@ -37,6 +38,8 @@ pub(super) struct Known {
     throttle: Option<Bounds>,
     /// Where its robots.txt redirected to.
     hop: Option<Request>,
+    /// How it answered so far.
+    pub(super) standing: Standing,
 }
 
 /// When something is to be done for a host, once per host.
@@ -432,7 +435,10 @@ impl Dispatcher {
     ) {
         self.fetching -= 1;
         if let Some(host) = slot {
-            self.frontier.fetched(host);
+            self.frontier.fetched(host, 0);
+            if hop.status() != 0 {
+                self.answered_well(host, took);
+            }
         }
         let answer = (hop.status(), Source::Network);
         self.note_exchange(slot.unwrap_or(key), answer, took, hop.bytes());
@@ -542,16 +548,52 @@ impl Dispatcher {
         let key = exchange.key.host;
         match &exchange.trouble {
             Some(trouble) if self.frontier.is_news(key, exchange.started) => {
-                self.in_trouble(key, trouble.class, &trouble.why, trouble.retry_after);
+                match self.blame(exchange, trouble) {
+                    Blame::Url => {}
+                    Blame::Doubt => {
+                        let pause = Backoff::from(&self.shared.settings).delay(0, fastrand::f64());
+                        let now = Instant::now();
+                        self.frontier.pause(key, now, now + pause);
+                        self.set_pace(key, Throttle::refused);
+                    }
+                    Blame::Host => {
+                        let asked = trouble.retry_after.filter(|_| trouble.is_credible);
+                        self.in_trouble(key, trouble.class, &trouble.why, asked);
+                    }
+                }
             }
             // It was under way when the host was suspended; but it may ask for more time.
             Some(trouble) => {
-                if let Some(asked) = trouble.retry_after {
+                if let Some(asked) = trouble.retry_after.filter(|_| trouble.is_credible) {
                     self.frontier.hold(key, Instant::now() + asked);
                 }
             }
             None if exchange.status == 0 => {}
-            None => self.recover(key, exchange),
+            None => {
+                self.answered_well(key, exchange.took);
+                self.recover(key, exchange);
+            }
+        }
+    }
+
+    /// Whose trouble it is.
+    fn blame(&mut self, exchange: &Exchange, trouble: &Trouble) -> Blame {
+        let Some(known) = self.known.get_mut(&exchange.key.host) else {
+            return Blame::Host;
+        };
+        let said_when = trouble.is_credible;
+        known
+            .standing
+            .blame(trouble.class, said_when, exchange.started, exchange.tries)
+    }
+
+    /// A host answered, and well.
+    fn answered_well(&mut self, key: HostKey, took: Duration) {
+        if let Some(known) = self.known.get_mut(&key) {
+            let now = Instant::now();
+            known
+                .standing
+                .answered(now.checked_sub(took).unwrap_or(now), now);
         }
     }
 

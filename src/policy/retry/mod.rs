@@ -214,7 +214,11 @@ impl Backoff {
 
     /// The wait before retry `attempt`, as [`retry`](Backoff::retry) has it.
     pub fn wait(&self, attempt: u32, fraction: f64, retry_after: Option<Duration>) -> Duration {
-        let asked = retry_after.unwrap_or_default().min(self.retry_after_max);
+        let mut asked = retry_after.unwrap_or_default();
+        if asked > self.retry_after_max {
+            // Nobody waits that long, and perhaps it was not meant.
+            asked = self.retry_after_max.min(self.max);
+        }
         self.delay(attempt, fraction).max(asked)
     }
 }
@@ -333,7 +337,8 @@ mod tests {
         check(Class::Status(404), 0, Some(9), None);
         check(Class::Status(503), 0, Some(300), Some(300));
         check(Class::Status(503), 0, Some(1), Some(2));
-        check(Class::Status(429), 0, Some(86_400), Some(3_600));
+        check(Class::Status(429), 0, Some(3_600), Some(3_600));
+        check(Class::Status(429), 0, Some(3_601), Some(60));
     }
 
     proptest! {
