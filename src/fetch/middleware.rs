@@ -55,7 +55,7 @@ use std::sync::Arc;
 use super::{DynFetch, FailureKind, Fetch, FetchError};
 use crate::request::{Request, Response};
 
-/// A stage between the crawl and the fetch; see the [module](self).
+/// A stage between the crawl and the fetch.
 ///
 /// Called once per try of a request, from many tasks at once, on the caller's runtime. It gets all
 /// that a crawl sends: pages, downloads, and robots.txt files, for which
