@@ -19,7 +19,7 @@ use super::cookies::{Jar, Limits};
 use super::health::Health;
 use super::proxy::{Proxies, Route};
 use crate::request::{Session, StoredCookie};
-use crate::settings::{Secret, SessionSettings, Settings, Unset};
+use crate::settings::{SessionSettings, Settings};
 
 /// Sessions by name, of the settings or not.
 const MAX_SESSIONS: usize = 10_000;
@@ -44,7 +44,6 @@ pub struct Identity {
     pub(super) headers: HeaderMap,
     pub(super) auth: Auth,
     pub(super) route: Route,
-    secrets: BTreeMap<String, Secret>,
     health: Mutex<Health>,
 }
 
@@ -75,11 +74,6 @@ impl Identity {
     pub fn score(&self) -> u8 {
         let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         health.score()
-    }
-
-    /// A secret of its own.
-    pub fn secret(&self, name: &str) -> Option<Result<String, Unset>> {
-        self.secrets.get(name).map(Secret::reveal)
     }
 
     /// Notes how a server took it: as a guest, or as somebody to be refused.
@@ -249,7 +243,6 @@ impl Identity {
             headers,
             auth: Auth::new(&own.auth)?,
             route,
-            secrets: own.secrets.clone(),
             health: Mutex::default(),
         })
     }

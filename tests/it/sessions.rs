@@ -485,7 +485,6 @@ async fn advisory_credentials_over_redirects() {
             settings.hosts = vec!["127.0.0.1".into()];
             settings.retry_delay = std::time::Duration::from_millis(1);
             settings.proxies = vec![ProxyUrl("http://ann:hunter2@proxy.invalid:1".into())];
-            settings.secrets = [("pin".to_owned(), Secret::from("hunter2"))].into();
         })
         .run()
         .await
