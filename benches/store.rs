@@ -44,6 +44,8 @@ async fn measure(known: usize, hosts: usize, commits: usize) {
         args: "{}".into(),
         settings: "{}".into(),
         fresh: false,
+        steps: Vec::new(),
+        lease: std::time::Duration::from_secs(30),
     };
     let site = Site {
         identity: Identity::new(store.begin(begin).await.unwrap().key),

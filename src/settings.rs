@@ -267,6 +267,10 @@ pub struct Settings {
     /// How long a finished page may wait for others to be written with it.
     #[serde(with = "human::duration")]
     pub commit_delay: Duration,
+    /// How long the hosts of a process that shows no sign of life are kept from the other processes of
+    /// its crawl (PostgreSQL).
+    #[serde(with = "human::duration")]
+    pub lease: Duration,
     /// What is said of single hosts: `[host."shop.example"]`.
     #[serde(skip_serializing_if = "Hosts::is_empty")]
     pub host: Hosts,
@@ -362,6 +366,7 @@ impl Default for Settings {
             step_threads: None,
             commit_pages: 100,
             commit_delay: Duration::from_millis(25),
+            lease: Duration::from_secs(30),
             host: Hosts::new(),
         }
     }

@@ -51,6 +51,7 @@ CREATE TABLE host (
     run      INTEGER,                     -- the run that works on it; NULL: nobody
     next_at  INTEGER NOT NULL DEFAULT 0,  -- nothing is sent to it before
     lease_at INTEGER,                     -- when a free host has something to do; NULL: nothing is queued
+    lapsed   INTEGER NOT NULL DEFAULT 0,  -- 1: who had it last was killed; when it was last asked is not known
     errors   INTEGER NOT NULL DEFAULT 0,  -- its failures in a row (429, 503, time-outs)
     delay    INTEGER NOT NULL DEFAULT 0,  -- AutoThrottle's delay in ms; 0: none
     ceiling  INTEGER NOT NULL DEFAULT 0,  -- the delay in ms at which it was last in trouble; 0: never

@@ -6,6 +6,7 @@
 //! it up, and it can't take part in a deadlock.
 
 mod hosts;
+mod leases;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use crate::frontier::{Frontier, Next};
 use crate::policy::traps::HostPages;
 use crate::request::{HostKey, Source};
 use crate::spider::step_named;
-use crate::store::{Host, Rest, Store, StoreError, Taken, Ticket, TicketKey};
+use crate::store::{Beat, Host, News, Rest, Store, StoreError, Taken, Ticket, TicketKey};
 
 /// Hosts leased at once. Their windows share [`WINDOWS`] requests.
 const MAX_HOSTS: usize = 4_096;
@@ -49,8 +50,12 @@ pub(super) enum Message {
     Fetched(Exchange),
     /// A commit is written.
     Committed(Box<Committed>),
-    /// Hosts were leased.
-    Leased(Result<Vec<Host>, StoreError>),
+    /// Hosts were leased, and what is to be known before they are asked.
+    Leased(Result<(Vec<Host>, News), StoreError>),
+    /// A sign of life was shown; what others have learnt.
+    Beat(Result<(Beat, News), StoreError>),
+    /// A request was not sent, because the lease of its host had ended.
+    Lapsed(TicketKey),
     /// A window was read; how many were asked for.
     Loaded(HostKey, usize, Result<Taken, StoreError>),
     /// Hosts were given back.
@@ -81,8 +86,8 @@ pub(super) enum Message {
 /// How a run begins.
 #[derive(Clone, Copy)]
 pub(super) struct Start {
-    /// An earlier run may have asked hosts a moment ago.
-    pub(super) recent: bool,
+    /// When the leases of hosts end unless there is a sign of life before.
+    pub(super) lapses: Option<Instant>,
     /// Seeds are yet to come.
     pub(super) seeding: bool,
 }
@@ -109,6 +114,8 @@ pub(super) struct Dispatcher {
     asking: usize,
     leasing: bool,
     lease_at: Option<Instant>,
+    beating: bool,
+    beat_at: Option<Instant>,
     start: Start,
     stop: StopHandle,
     stopping: Option<(Stop, Instant)>,
@@ -145,6 +152,8 @@ impl Dispatcher {
             asking: 0,
             leasing: false,
             lease_at: Some(now),
+            beating: false,
+            beat_at: start.lapses.is_some().then_some(now),
             start,
             stop,
             stopping: None,
@@ -184,11 +193,12 @@ impl Dispatcher {
 
     /// Sends out what may go, asks the store for more, and says when there is something to do again.
     fn work(&mut self, now: Instant) -> Instant {
+        self.live(now);
         self.run_errands(now);
         let mut wake = self.launch(now);
         self.tend();
         self.rest_from_hosts(now, wake);
-        if self.lease_at.is_some_and(|at| at <= now) && !self.leasing {
+        if self.lease_at.is_some_and(|at| at <= now) && !self.leasing && !self.has_lapsed(now) {
             self.lease();
         }
         let times = self
@@ -196,6 +206,8 @@ impl Dispatcher {
             .first()
             .into_iter()
             .chain(self.lease_at)
+            .chain(self.beat_at)
+            .chain(self.start.lapses)
             .chain(self.ends_at)
             .chain(self.make_way(now));
         for at in times.filter(|at| *at > now) {
@@ -214,8 +226,7 @@ impl Dispatcher {
             && !self.start.seeding;
         let first = self.errands.first().map_or(wake, |at| at.min(wake));
         if idle && first > now + self.shared.settings.max_wait {
-            let hosts = self.frontier.dissolve();
-            self.give_back(hosts);
+            self.let_go();
         }
     }
 
@@ -265,6 +276,9 @@ impl Dispatcher {
     /// Sends out every request that may go now; the moment when the next one may.
     fn launch(&mut self, now: Instant) -> Instant {
         let idle = now + IDLE;
+        if self.has_lapsed(now) {
+            return idle;
+        }
         while self.has_room() {
             match self.frontier.next(now) {
                 Next::Fetch(ticket) => {
@@ -273,9 +287,9 @@ impl Dispatcher {
                     self.count_page(&ticket);
                     let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
                     let flight = self.flights.start(ticket.key.host, ticket.tries, now);
-                    let jobs = self.jobs.clone();
+                    let (jobs, lapses) = (self.jobs.clone(), self.start.lapses);
                     self.tasks
-                        .spawn(life::live(shared, ticket, sender, jobs, flight));
+                        .spawn(life::live(shared, ticket, lapses, sender, jobs, flight));
                 }
                 Next::At(at) => return at.min(idle),
                 Next::Nothing => return idle,
@@ -339,9 +353,14 @@ impl Dispatcher {
         if room > 0 {
             self.leasing = true;
             self.lease_at = None;
-            self.ask(
-                move |store| async move { Message::Leased(store.lease(room, clock::now()).await) },
-            );
+            self.ask(move |store| async move {
+                let leased = store.lease(room, clock::now()).await;
+                Message::Leased(match leased {
+                    Ok(hosts) if hosts.is_empty() => Ok((hosts, News::default())),
+                    Ok(hosts) => store.news().await.map(|news| (hosts, news)),
+                    Err(error) => Err(error),
+                })
+            });
         }
     }
 
@@ -363,6 +382,18 @@ impl Dispatcher {
             Message::Fetched(exchange) => self.fetched(&exchange),
             Message::Committed(committed) => self.committed(*committed),
             Message::Leased(outcome) => self.answered(outcome, Self::leased),
+            Message::Beat(outcome) => {
+                self.beating = false;
+                match outcome {
+                    Ok(told) => self.beaten(told),
+                    Err(error) => self.break_off(&error),
+                }
+            }
+            Message::Lapsed(key) => {
+                self.fetching -= 1;
+                self.frontier.fetched(key.host);
+                self.returned(vec![key]);
+            }
             Message::Loaded(host, asked, outcome) => {
                 self.answered(outcome, |this, taken| this.loaded(host, taken, asked));
             }
@@ -464,8 +495,9 @@ impl Dispatcher {
         }
     }
 
-    fn leased(&mut self, hosts: Vec<Host>) {
+    fn leased(&mut self, (hosts, news): (Vec<Host>, News)) {
         self.leasing = false;
+        self.take_in(news);
         let none = hosts.is_empty();
         for host in hosts {
             self.adopt(host);
@@ -484,6 +516,7 @@ impl Dispatcher {
                 self.stop_for(Stop::Finished, now);
             }
             Rest::Nothing => {}
+            Rest::Unknown(step) => self.stop_for(Stop::UnknownStep(step), now),
             Rest::Until(moment) => {
                 let wait = moment.duration_since(clock::now());
                 let wait = Duration::try_from(wait).unwrap_or_default();

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::committer::{Entry, Finished};
 use super::dispatcher::Message;
@@ -71,16 +72,23 @@ enum End {
     Redirect(Response),
 }
 
-/// Fetches `ticket` and hands what came on: to a step, or to the committer.
+/// Fetches `ticket` and hands what came on: to a step, or to the committer. Nothing is sent once the
+/// lease of its host has ended, at `lapses`.
 pub(super) async fn live(
     shared: Arc<Shared>,
     mut ticket: Box<Ticket>,
+    lapses: Option<Instant>,
     dispatcher: mpsc::Sender<Message>,
     jobs: Lanes,
     flight: Arc<Flight>,
 ) {
     let identity = identity::assign(&shared, &mut ticket);
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
+    // The process may have stood still since it was decided.
+    if lapses.is_some_and(|end| end <= started) {
+        let _ = dispatcher.send(Message::Lapsed(ticket.key)).await;
+        return;
+    }
     let outcome = tokio::select! {
         biased;
         outcome = identity::fetch(&shared, &mut ticket) => Some(outcome),

@@ -25,7 +25,7 @@ use crate::policy::scope::Scope;
 use crate::policy::traps::Traps;
 use crate::request::{Identity, KnownLinks, Request, without_logins};
 use crate::settings::Settings;
-use crate::spider::Seeds;
+use crate::spider::{Seeds, Spider};
 use crate::store::{self, Begin, End, Store, StoreError};
 
 /// Messages that may wait for the dispatcher.
@@ -70,6 +70,8 @@ impl Crawl {
             args: without_logins(&self.args).into_owned(),
             settings: serde_json::to_string(&settings).unwrap_or_default(),
             fresh: self.fresh,
+            steps: known_steps(&*self.spider),
+            lease: settings.lease,
         };
         let began = store.begin(opening).await?;
         if let Some(http) = &http {
@@ -106,7 +108,7 @@ impl Crawl {
         });
         let running = Running {
             start: Start {
-                recent: began.resumed.is_some() || self.fresh,
+                lapses: began.lapses,
                 seeding: !began.seeded,
             },
             shared,
@@ -245,6 +247,13 @@ impl Running {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The names of all steps of a spider, those of before included.
+fn known_steps(spider: &dyn Spider) -> Vec<String> {
+    let steps = spider.steps().iter();
+    let names = steps.flat_map(|step| step.was.iter().chain([&step.name]));
+    names.map(|name| (*name).to_owned()).collect()
 }
 
 fn broken(panic: &tokio::task::JoinError) -> Stop {

@@ -18,6 +18,10 @@ pub(super) enum Health {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent of each other"
+)]
 pub(super) struct HostQueue {
     pub(super) host: Host,
     pub(super) pace: Pace,
@@ -36,6 +40,8 @@ pub(super) struct HostQueue {
     pub(super) group: Option<HostKey>,
     /// From the start of one request of the group to the start of the next, if it is this host's.
     pub(super) group_delay: Duration,
+    /// Whether it is to be given back as soon as nothing is under way.
+    pub(super) leaves: bool,
     /// Where it stands in the row.
     pub(super) place: Option<(Instant, u64)>,
     /// The request that the latest turn was given to; none if it was an errand.
@@ -63,6 +69,7 @@ impl HostQueue {
             health: Health::Well,
             group: None,
             group_delay: Duration::ZERO,
+            leaves: false,
             place: None,
             latest: None,
             window: VecDeque::new(),
@@ -159,8 +166,14 @@ impl HostQueue {
         self.in_hand.remove(&seq)
     }
 
+    /// Begins nothing more.
+    pub(super) fn leave(&mut self) {
+        self.leaves = true;
+        self.window.clear();
+    }
+
     pub(super) fn is_hungry(&self, window: usize) -> bool {
-        self.more && !self.loading && self.window.len() <= window / 2
+        self.more && !self.leaves && !self.loading && self.window.len() <= window / 2
     }
 
     pub(super) fn begin_load(&mut self) {
@@ -173,6 +186,10 @@ impl HostQueue {
         self.loading = false;
         self.more |= taken.tickets.len() >= asked;
         let settled = std::mem::take(&mut self.settled_meanwhile);
+        if self.leaves {
+            self.window.clear();
+            return;
+        }
         let waits = |ticket: &Ticket| {
             !self.in_hand.contains(&ticket.key.seq) && !settled.contains(&ticket.key.seq)
         };
@@ -184,7 +201,7 @@ impl HostQueue {
         self.window.is_empty()
             && self.in_hand.is_empty()
             && self.fetching == 0
-            && !self.more
+            && (!self.more || self.leaves)
             && !self.loading
     }
 }

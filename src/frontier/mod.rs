@@ -337,6 +337,24 @@ impl Frontier {
         self.change(host, |queue| queue.load(taken, asked));
     }
 
+    /// Has so many hosts drained and given back, whatever is in their queues: others shall have them. Those
+    /// without a request under way go first.
+    pub fn shed(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let mut hosts = self
+            .hosts
+            .iter()
+            .filter(|(_, queue)| !queue.leaves)
+            .map(|(key, queue)| (queue.in_hand.len() + queue.fetching, *key))
+            .collect::<Vec<_>>();
+        hosts.sort_unstable();
+        for (_, key) in hosts.into_iter().take(count) {
+            self.change(key, HostQueue::leave);
+        }
+    }
+
     /// Takes all hosts out, whatever they have.
     pub fn dissolve(&mut self) -> Vec<(Host, Instant)> {
         let all: Vec<_> = self.hosts.keys().copied().collect();

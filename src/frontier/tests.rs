@@ -22,6 +22,7 @@ fn host(key: i64) -> Host {
         ceiling: Duration::ZERO,
         day: 0,
         sent: 0,
+        lapsed: false,
     }
 }
 

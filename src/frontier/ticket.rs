@@ -30,6 +30,8 @@ pub struct Host {
     pub day: i64,
     /// Requests of that day, if they are limited.
     pub sent: u64,
+    /// Whoever had it before did not give it back: it may have been asked a moment ago.
+    pub lapsed: bool,
 }
 
 /// A robots.txt as stored.

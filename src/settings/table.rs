@@ -1,5 +1,7 @@
 //! The settings by name: what each expects, for messages and `nephila config`.
 
+use std::time::Duration;
+
 use super::{BlockSign, Settings, identity, url_pattern};
 
 /// A setting as it is written down.
@@ -163,6 +165,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("step_threads", "a whole number, 1 to 1000"),
     setting("commit_pages", "a whole number, 1 to 1000"),
     setting("commit_delay", DURATION),
+    setting("lease", "a duration of 100ms to 1h, like 30s"),
 ];
 
 /// The setting called `name`.
@@ -270,6 +273,10 @@ impl Settings {
             ("headers", identity::are_headers(&self.headers)),
             ("proxies", self.proxies.iter().all(identity::is_proxy)),
             ("commit_pages", (1..=1_000).contains(&self.commit_pages)),
+            (
+                "lease",
+                (Duration::from_millis(100)..=Duration::from_hours(1)).contains(&self.lease),
+            ),
             ("connect_timeout", !self.connect_timeout.is_zero()),
             ("first_byte_timeout", !self.first_byte_timeout.is_zero()),
             ("idle_timeout", !self.idle_timeout.is_zero()),

@@ -13,6 +13,7 @@ mod content;
 mod error;
 mod evolve;
 mod message;
+mod postgres;
 mod reader;
 mod recent;
 mod spec;
@@ -29,9 +30,11 @@ pub use reader::{
 };
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 pub use crate::frontier::{Host, RobotsFile, Taken, Ticket, TicketKey};
 pub use crate::request::StoredCookie as Cookie;
@@ -54,6 +57,12 @@ pub struct Begin {
     /// Start anew: queue, seen and pages of an earlier crawl of this spider are dropped, its items
     /// stay.
     pub fresh: bool,
+    /// The steps that this process can run; none: all. Requests for others are left to those who know
+    /// them, where several processes share a crawl.
+    pub steps: Vec<String>,
+    /// So long after its last sign of life the hosts of a process are free for others, where several
+    /// share a crawl.
+    pub lease: Duration,
 }
 
 /// Where a run begins.
@@ -73,6 +82,8 @@ pub struct Began {
     pub reports: Vec<String>,
     /// Cookies as stored.
     pub cookies: Vec<Cookie>,
+    /// When leases of hosts end unless there is a [beat](Store::beat) before; none: never.
+    pub lapses: Option<Instant>,
 }
 
 /// How far an interrupted crawl got.
@@ -84,6 +95,30 @@ pub struct Resumed {
     pub queued: u64,
     /// When the last run of it ended or was last seen alive.
     pub since: Timestamp,
+    /// Other processes that work on it.
+    pub others: u32,
+}
+
+/// What a sign of life tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beat {
+    /// When the leases of hosts end unless there is another beat before; none: never.
+    pub lapses: Option<Instant>,
+    /// When the next beat is wanted; none: never.
+    pub next: Option<Instant>,
+    /// The leases had ended: the hosts are others'.
+    pub lost: bool,
+    /// So many hosts should be given back, because other processes have too few.
+    pub surplus: usize,
+}
+
+/// What other processes of the crawl have learnt.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    /// Cookies that they have changed.
+    pub cookies: Vec<Cookie>,
+    /// Hosts that are in scope by themselves since.
+    pub seed_hosts: Vec<String>,
 }
 
 /// What a run says of itself when it ends.
@@ -98,10 +133,12 @@ pub struct End {
 }
 
 /// What is left when nothing can be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// The queue is empty: the crawl is over.
     Nothing,
+    /// What is left is for a step that no process knows.
+    Unknown(String),
     /// Requests wait; the next may be due at this moment.
     Until(Timestamp),
 }
@@ -111,6 +148,9 @@ pub enum Rest {
 /// The engine's dispatcher calls [`lease`](Store::lease), [`take`](Store::take) and
 /// [`release`](Store::release); its one committer calls [`commit`](Store::commit). Every call is a
 /// transaction of its own; a dropped call has either happened or not.
+///
+/// Where several processes can work on one crawl, a lease ends when its process shows no sign of life:
+/// who holds hosts calls [`beat`](Store::beat) when the last one told, and sends nothing after `lapses`.
 pub trait Store: Send + Sync + 'static {
     /// Opens or resumes the crawl of a spider and registers a run.
     fn begin(&self, begin: Begin) -> BoxFuture<'_, Result<Began, StoreError>>;
@@ -136,20 +176,32 @@ pub trait Store: Send + Sync + 'static {
     /// What is left for anyone to do.
     fn rest(&self) -> BoxFuture<'_, Result<Rest, StoreError>>;
 
+    /// Shows a sign of life.
+    fn beat(&self) -> BoxFuture<'_, Result<Beat, StoreError>> {
+        Box::pin(std::future::ready(Ok(Beat::default())))
+    }
+
+    /// What other processes have learnt since the last call, or since the run began.
+    fn news(&self) -> BoxFuture<'_, Result<News, StoreError>> {
+        Box::pin(std::future::ready(Ok(News::default())))
+    }
+
     /// Ends the run and gives back all it holds.
     fn end(&self, end: End) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
-/// Opens the database at `url` for one crawl at a time: `sqlite:crawl.db`, `sqlite::memory:` or a
-/// plain path.
+/// Opens the database at `url` to crawl into it: `sqlite:crawl.db`, `sqlite::memory:` or a plain path
+/// for one crawl at a time; `postgres://user@host/database` for any number of processes.
 ///
-/// A file that is missing is made; its folder must be there.
+/// A file that is missing is made; its folder must be there. So are the tables.
 ///
 /// # Errors
-/// [`Locked`](StoreError::Locked) if another process (or this one) has it open,
+/// [`Locked`](StoreError::Locked) if another process (or this one) has the file open,
 /// [`Open`](StoreError::Open) if it can't be opened or made.
 pub async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
-    refuse_postgres(url)?;
+    if is_postgres(url) {
+        return Ok(Arc::new(postgres::Postgres::open(url).await?));
+    }
     Ok(Arc::new(sqlite::Sqlite::open(url).await?))
 }
 
@@ -158,16 +210,12 @@ pub async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
 /// # Errors
 /// [`Open`](StoreError::Open) if it is not there, can't be read, or holds no crawls.
 pub async fn open_reader(url: &str) -> Result<Arc<dyn Reader>, StoreError> {
-    refuse_postgres(url)?;
+    if is_postgres(url) {
+        return Ok(Arc::new(postgres::PostgresReader::open(url).await?));
+    }
     Ok(Arc::new(sqlite::SqliteReader::open(url).await?))
 }
 
-fn refuse_postgres(url: &str) -> Result<(), StoreError> {
-    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        return Err(StoreError::Open {
-            path: "postgres://…".into(),
-            reason: "this build knows no PostgreSQL".into(),
-        });
-    }
-    Ok(())
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres:") || url.starts_with("postgresql:")
 }

@@ -19,6 +19,8 @@ mod item;
 mod poison;
 #[cfg(test)]
 mod polite;
+#[cfg(test)]
+mod postgres;
 mod proxy;
 mod raw;
 #[cfg(test)]

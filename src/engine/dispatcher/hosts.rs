@@ -157,8 +157,8 @@ impl Dispatcher {
         let (politeness, known) = self.politeness(&host.origin);
         let wait =
             Duration::try_from(host.next_at.duration_since(clock::now())).unwrap_or_default();
-        // An earlier run may have asked this host just before it was killed.
-        let recent = if self.start.recent {
+        // Who had it may have asked it just before it was killed.
+        let recent = if host.lapsed {
             politeness.delay
         } else {
             Duration::ZERO

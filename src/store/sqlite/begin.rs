@@ -65,6 +65,7 @@ async fn open(db: &mut SqliteConnection, said: &Begin) -> Result<(Active, Began)
         seed_hosts: seed_hosts(db, crawl).await?,
         reports: reports(db, said).await?,
         cookies: cookies(db, crawl).await?,
+        lapses: None,
     };
     Ok((active, began))
 }
@@ -75,7 +76,7 @@ async fn bury(db: &mut SqliteConnection) -> Result<(), Failure> {
         .execute(&mut *db)
         .await?;
     sqlx::query(
-        "UPDATE host SET run = NULL,
+        "UPDATE host SET run = NULL, lapsed = 1,
            lease_at = (SELECT max(next_at, q.due) FROM queue q WHERE q.host = host.id ORDER BY q.due LIMIT 1)
          WHERE run IS NOT NULL",
     )
@@ -135,6 +136,7 @@ async fn resumed(db: &mut SqliteConnection, crawl: i64) -> Result<Resumed, Failu
         pages: pages as u64,
         queued: known.saturating_sub(pages) as u64,
         since: moment(since),
+        others: 0,
     })
 }
 
@@ -228,7 +230,7 @@ async fn close(db: &mut SqliteConnection, active: &Active, end: &End) -> Result<
             .await?;
     }
     sqlx::query(
-        "UPDATE host SET run = NULL,
+        "UPDATE host SET run = NULL, lapsed = 1,
            lease_at = (SELECT max(next_at, q.due) FROM queue q WHERE q.host = host.id ORDER BY q.due LIMIT 1)
          WHERE run = ?",
     )

@@ -74,7 +74,7 @@ async fn host(
 ) -> Result<Option<KnownHost>, Failure> {
     let row = sqlx::query(
         "SELECT h.id, h.origin, h.seed, h.next_at, h.errors, r.status, r.body, r.at,
-                h.delay, h.ceiling, h.day, h.sent
+                h.delay, h.ceiling, h.day, h.sent, h.lapsed
          FROM host h LEFT JOIN robots r ON r.host = h.id WHERE h.id = ?",
     )
     .bind(key.0)

@@ -18,7 +18,7 @@ use crate::request::HostKey;
 use crate::store::{Host, Rest, RobotsFile};
 
 const DUE: &str = "SELECT h.id, h.origin, h.seed, h.next_at, h.errors, r.status, r.body, r.at,
-       h.delay, h.ceiling, h.day, h.sent,
+       h.delay, h.ceiling, h.day, h.sent, h.lapsed,
        (SELECT q.due FROM queue q WHERE q.host = h.id ORDER BY q.due LIMIT 1)
 FROM host h LEFT JOIN robots r ON r.host = h.id
 WHERE h.crawl = ? AND h.run IS NULL AND h.lease_at <= ?
@@ -77,7 +77,7 @@ async fn take_due(
         let mut held = Vec::new();
         for row in &rows {
             let host = read(row)?;
-            let first_due: Option<i64> = cell(row, 12)?;
+            let first_due: Option<i64> = cell(row, 13)?;
             if first_due.is_some_and(|due| due <= now) {
                 held.push(host.key);
                 leased.push(host);
@@ -91,8 +91,13 @@ async fn take_due(
     Ok(leased)
 }
 
-static HOLD: LazyLock<Many> =
-    LazyLock::new(|| Many::new("UPDATE host SET run = ? WHERE id IN (VALUES", "(?)", ")"));
+static HOLD: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "UPDATE host SET run = ?, lapsed = 0 WHERE id IN (VALUES",
+        "(?)",
+        ")",
+    )
+});
 
 async fn hold(
     db: &mut SqliteConnection,
@@ -152,6 +157,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<Host, Failure> {
         ceiling: millis(cell(row, 9)?),
         day: cell(row, 10)?,
         sent: cell::<i64>(row, 11)?.max(0) as u64,
+        lapsed: cell(row, 12)?,
     })
 }
 

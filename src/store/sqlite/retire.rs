@@ -15,8 +15,8 @@ use crate::request::Identity;
 const PIECE: i64 = 20_000;
 
 /// Marks `old` as replaced by `new`. Politeness outlives the crawl: hosts that asked to be left
-/// alone until some moment, or had requests today that are limited, go over to the new one, without
-/// work.
+/// alone until some moment, had requests today that are limited, or whose last moment is not known, go
+/// over to the new one, without work.
 pub(super) async fn replace(
     db: &mut SqliteConnection,
     old: i64,
@@ -32,17 +32,18 @@ pub(super) async fn replace(
         return Ok(());
     };
     let identity = Identity::new(key);
-    let known: Vec<(i64, String)> =
-        sqlx::query_as("SELECT id, origin FROM host WHERE crawl = ? AND (next_at > ? OR day >= ?)")
-            .bind(old)
-            .bind(now)
-            .bind(now.div_euclid(86_400_000))
-            .fetch_all(&mut *db)
-            .await?;
+    let known: Vec<(i64, String)> = sqlx::query_as(
+        "SELECT id, origin FROM host WHERE crawl = ? AND (next_at > ? OR day >= ? OR lapsed)",
+    )
+    .bind(old)
+    .bind(now)
+    .bind(now.div_euclid(86_400_000))
+    .fetch_all(&mut *db)
+    .await?;
     for (id, origin) in known {
         sqlx::query(
-            "INSERT INTO host (id, crawl, origin, next_at, errors, delay, ceiling, day, sent)
-             SELECT ?, ?, origin, next_at, errors, delay, ceiling, day, sent
+            "INSERT INTO host (id, crawl, origin, next_at, errors, delay, ceiling, day, sent, lapsed)
+             SELECT ?, ?, origin, next_at, errors, delay, ceiling, day, sent, lapsed
              FROM host WHERE id = ?",
         )
         .bind(identity.host(&origin).0)

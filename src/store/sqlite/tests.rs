@@ -22,6 +22,8 @@ fn begin(spider: &str, fresh: bool) -> Begin {
         args: "{}".into(),
         settings: "{}".into(),
         fresh,
+        steps: Vec::new(),
+        lease: std::time::Duration::from_secs(30),
     }
 }
 

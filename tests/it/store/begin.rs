@@ -14,7 +14,6 @@ promises! {
     fresh_forgets_the_crawl_and_keeps_politeness,
     spiders_share_a_database,
     other_arguments_are_another_crawl,
-    one_process_at_a_time,
     cookies_come_back,
 }
 
@@ -81,6 +80,7 @@ async fn fresh_forgets_the_crawl_and_keeps_politeness(database: &Database) {
         ceiling: Duration::from_secs(1),
         day: later.as_second() / 86_400,
         sent: 9,
+        lapsed: false,
     };
     crawl.store.release(vec![host.clone()]).await.unwrap();
     let cookie = Cookie {
@@ -142,7 +142,9 @@ async fn other_arguments_are_another_crawl(database: &Database) {
     assert_eq!(all.opening.resumed.unwrap().queued, 3);
 }
 
-async fn one_process_at_a_time(database: &Database) {
+#[tokio::test]
+async fn a_file_is_for_one_process_at_a_time() {
+    let database = Database::sqlite();
     let crawl = database.crawl().await;
     let refused = nephila::store::open(&database.url).await.err().unwrap();
     let StoreError::Locked { path, holder } = refused else {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use nephila::item::Value;
 use nephila::store::{self, Begin, Reader, Store};
+use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 use super::steps::Crawl;
@@ -11,7 +12,7 @@ use super::steps::Crawl;
 /// A database that lives as long as its test.
 pub(super) struct Database {
     pub(super) url: String,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 impl Database {
@@ -20,8 +21,33 @@ impl Database {
         let url = format!("sqlite:{}", folder.path().join("crawl.db").display());
         Self {
             url,
-            _folder: folder,
+            _folder: Some(folder),
         }
+    }
+
+    /// None, where there is no PostgreSQL.
+    pub(super) async fn postgres() -> Option<Self> {
+        let url = crate::postgres::database().await?;
+        Some(Self { url, _folder: None })
+    }
+
+    pub(super) fn is_postgres(&self) -> bool {
+        self.url.starts_with("postgres")
+    }
+
+    /// Another one of the same kind.
+    pub(super) async fn another(&self) -> Self {
+        if self.is_postgres() {
+            Self::postgres().await.unwrap()
+        } else {
+            Self::sqlite()
+        }
+    }
+
+    /// Runs a statement past the store.
+    pub(super) async fn run(&self, sql: &'static str) {
+        let mut db = PgConnection::connect(&self.url).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
     }
 
     pub(super) async fn open(&self) -> Arc<dyn Store> {
@@ -50,8 +76,14 @@ impl Database {
             .collect()
     }
 
+    /// Opens it and begins. Whoever had it before is gone, and its lease has ended.
     pub(super) async fn begin(&self, begin: Begin) -> Crawl {
-        Crawl::begin(self.open().await, begin).await
+        let store = self.open().await;
+        if self.is_postgres() {
+            self.run("UPDATE run SET beat = 0 WHERE ended IS NULL")
+                .await;
+        }
+        Crawl::begin(store, begin).await
     }
 }
 
@@ -62,6 +94,8 @@ pub(super) fn begin(spider: &str) -> Begin {
         args: "{}".into(),
         settings: "{}".into(),
         fresh: false,
+        steps: Vec::new(),
+        lease: std::time::Duration::from_secs(30),
     }
 }
 

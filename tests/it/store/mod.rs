@@ -2,6 +2,7 @@
 
 mod begin;
 mod database;
+mod faults;
 mod frontier;
 mod items;
 mod model;
@@ -17,6 +18,16 @@ macro_rules! promises {
                 #[tokio::test]
                 async fn $promise() {
                     super::$promise(&crate::store::database::Database::sqlite()).await;
+                }
+            )*
+        }
+        mod postgres {
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    if let Some(database) = crate::store::database::Database::postgres().await {
+                        super::$promise(&database).await;
+                    }
                 }
             )*
         }

@@ -274,3 +274,16 @@ proptest! {
         runtime.block_on(run(&Database::sqlite(), &steps));
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+    #[test]
+    fn random_crawls_keep_the_model_on_postgres(steps in prop::collection::vec(step(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            if let Some(database) = Database::postgres().await {
+                run(&database, &steps).await;
+            }
+        });
+    }
+}

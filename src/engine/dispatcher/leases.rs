@@ -1,0 +1,63 @@
+//! How the dispatcher keeps its leases: it shows signs of life, sends nothing once they have ended, and
+//! takes in what other processes of the crawl have learnt.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Dispatcher, Message};
+use crate::store::{Beat, News};
+
+impl Dispatcher {
+    /// Shows a sign of life when it is time to; lets go of hosts whose lease has ended without one.
+    pub(super) fn live(&mut self, now: Instant) {
+        if self.beat_at.is_some_and(|at| at <= now) && !self.beating {
+            self.beating = true;
+            self.beat_at = None;
+            let (store, sender) = (Arc::clone(&self.store), self.sender.clone());
+            self.tasks.spawn(async move {
+                let told = match store.beat().await {
+                    Ok(beat) => store.news().await.map(|news| (beat, news)),
+                    Err(error) => Err(error),
+                };
+                // Only fails when the crawl is being torn down.
+                let _ = sender.send(Message::Beat(told)).await;
+            });
+        }
+        if self.has_lapsed(now) && !self.frontier.is_empty() {
+            self.let_go();
+        }
+    }
+
+    /// Whether the leases have ended: the hosts may be others' by now.
+    pub(super) fn has_lapsed(&self, now: Instant) -> bool {
+        self.start.lapses.is_some_and(|end| end <= now)
+    }
+
+    /// Forgets all hosts. Those that are nobody else's yet are given back.
+    pub(super) fn let_go(&mut self) {
+        let hosts = self.frontier.dissolve();
+        self.give_back(hosts);
+    }
+
+    pub(super) fn beaten(&mut self, (beat, news): (Beat, News)) {
+        if beat.lost {
+            self.let_go();
+            self.lease_at = self.lease_at.or(Some(Instant::now()));
+        }
+        self.start.lapses = beat.lapses;
+        self.beat_at = beat.next;
+        self.take_in(news);
+        self.frontier.shed(beat.surplus);
+    }
+
+    pub(super) fn take_in(&self, news: News) {
+        if let Some(jar) = self.shared.http.as_ref().and_then(|http| http.jar()) {
+            jar.load(news.cookies);
+        }
+        let urls = news.seed_hosts.iter().map(|origin| origin.parse());
+        for url in urls.flatten() {
+            self.shared.widen(&url);
+        }
+    }
+}

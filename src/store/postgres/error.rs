@@ -1,0 +1,146 @@
+//! From what PostgreSQL says to what the user is told, and to what can be tried again.
+
+use sqlx::error::DatabaseError;
+use sqlx::migrate::MigrateError;
+
+use crate::store::StoreError;
+
+/// An error inside the module; its place (the server) is added at the edge.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Sql(sqlx::Error),
+    Store(StoreError),
+    /// The server did not answer in time.
+    Late,
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What kind of trouble an error tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// No connection, or one that is lost: a new one may do.
+    Away,
+    /// The statement was undone for the sake of others: the next try may do.
+    Again,
+    Full,
+    /// Values that no table takes.
+    Data,
+    Other,
+}
+
+impl Failure {
+    /// Whether the connection is of no use any more.
+    pub(super) fn is_away(&self) -> bool {
+        match self {
+            Self::Late => true,
+            Self::Sql(error) => kind(error) == Kind::Away,
+            Self::Store(_) => false,
+        }
+    }
+
+    /// Whether the values are at fault: their type, their size.
+    pub(super) fn is_of_data(&self) -> bool {
+        matches!(self, Self::Sql(error) if kind(error) == Kind::Data)
+    }
+
+    /// What the database said, without its place.
+    pub(super) fn message(&self) -> String {
+        match self {
+            Self::Sql(error) => message(error),
+            Self::Store(error) => error.to_string(),
+            Self::Late => "no answer in time".to_owned(),
+        }
+    }
+
+    pub(super) fn at(self, place: &str) -> StoreError {
+        let busy = |reason: String| StoreError::Busy(format!("{place}: {reason}"));
+        match self {
+            Self::Store(error) => error,
+            Self::Late => busy(self.message()),
+            Self::Sql(error) => match kind(&error) {
+                Kind::Away | Kind::Again => busy(message(&error)),
+                Kind::Full => StoreError::Full {
+                    path: place.to_owned(),
+                },
+                Kind::Data | Kind::Other => StoreError::Database(message(&error)),
+            },
+        }
+    }
+}
+
+/// By SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn kind(error: &sqlx::Error) -> Kind {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    let Some(code) = code.as_deref() else {
+        return match error {
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => Kind::Away,
+            _ => Kind::Other,
+        };
+    };
+    match code {
+        // Shut down, crashed, not started yet, too many connections; 25006: it only reads any more, as
+        // after a fail-over.
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300" | "25006" => Kind::Away,
+        // Serialisation, deadlock, lock not available, statement time-out, memory.
+        "40001" | "40P01" | "55P03" | "57014" | "53200" | "53000" => Kind::Again,
+        "53100" => Kind::Full,
+        // Not null, check.
+        "23502" | "23514" => Kind::Data,
+        // Connection; values; limits of the server.
+        _ => match &code[..2] {
+            "08" => Kind::Away,
+            "22" | "54" => Kind::Data,
+            _ => Kind::Other,
+        },
+    }
+}
+
+fn message(error: &sqlx::Error) -> String {
+    error
+        .as_database_error()
+        .map_or_else(|| error.to_string(), |error| error.message().to_owned())
+}
+
+/// Why a database can't be used at all; that a server is away or full may change.
+pub(super) fn open(failure: Failure, place: &str) -> StoreError {
+    match failure.at(place) {
+        StoreError::Busy(reason) => StoreError::Open {
+            path: place.to_owned(),
+            reason: reason
+                .strip_prefix(&format!("{place}: "))
+                .unwrap_or(&reason)
+                .to_owned(),
+        },
+        StoreError::Database(reason) => StoreError::Open {
+            path: place.to_owned(),
+            reason,
+        },
+        other => other,
+    }
+}
+
+/// Why the tables can't be made or brought up to date.
+pub(super) fn migration(error: MigrateError) -> Failure {
+    let reason = match error {
+        MigrateError::VersionMissing(_) => "a newer Nephila has made it: update this one".into(),
+        MigrateError::VersionMismatch(_) => {
+            "a development version of Nephila has made it: use another database".into()
+        }
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            return Failure::Sql(error);
+        }
+        other => other.to_string(),
+    };
+    Failure::Store(StoreError::Database(reason))
+}

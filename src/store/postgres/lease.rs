@@ -1,0 +1,259 @@
+//! Hosts: who may work on them, and when there is something to do.
+//!
+//! As on SQLite, `lease_at` of a free host is the first moment at which one of its requests may be sent.
+//! Rows that another process has not committed yet are seen by nobody, so a host that seems to have
+//! nothing left is looked at once more after [`GRACE`]; and who finds nothing to do at all looks after
+//! those that were parked too early.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
+
+use super::error::Failure;
+use super::{Active, Cells, Inner, cell, live, pages};
+use crate::clock;
+use crate::request::HostKey;
+use crate::store::{Host, Rest, RobotsFile};
+
+/// Longer than a commit takes, in ms.
+const GRACE: i64 = 5_000;
+
+/// How long a host whose requests are all for steps of other versions is left to those, in ms.
+const OTHERS: i64 = 1_000;
+
+/// How long to wait while only others have something to do, in ms.
+const COMPANY: i64 = 500;
+
+/// Takes hosts that are due. One whose rows are for nobody's steps here is left to the others; one that
+/// has no rows is parked.
+pub(super) const LEASE: &str = "WITH due AS MATERIALIZED
+  (SELECT id, lapsed, lease_at FROM host WHERE crawl = $1 AND run IS NULL AND lease_at <= $2
+   ORDER BY lease_at LIMIT $3 FOR UPDATE SKIP LOCKED),
+first AS MATERIALIZED
+  (SELECT due.*,
+     (SELECT q.due FROM queue q WHERE q.host = due.id AND ($5::text[] IS NULL OR q.step = ANY($5))
+      ORDER BY q.due LIMIT 1) AS mine,
+     (SELECT q.due FROM queue q WHERE q.host = due.id ORDER BY q.due LIMIT 1) AS anyones
+   FROM due),
+taken AS
+  (UPDATE host h SET
+     run = CASE WHEN first.mine <= $2 THEN $4::bigint END,
+     lapsed = h.lapsed AND NOT coalesce(first.mine <= $2, false),
+     lease_at = CASE
+       WHEN first.mine <= $2 THEN h.lease_at
+       WHEN first.mine IS NULL AND first.anyones IS NOT NULL THEN $2 + $6
+       WHEN first.anyones IS NOT NULL THEN greatest(h.next_at, first.anyones) END
+   FROM first WHERE h.id = first.id
+   RETURNING h.id, h.origin, h.seed, h.next_at, h.errors, h.delay, h.ceiling, h.day, h.sent,
+     first.lapsed, h.run, first.lease_at)
+SELECT t.id, t.origin, t.seed, t.next_at, t.errors, r.status, r.body, r.at,
+  t.delay, t.ceiling, t.day, t.sent, t.lapsed, t.run IS NOT NULL
+FROM taken t LEFT JOIN robots r ON r.host = t.id ORDER BY t.lease_at, t.id";
+
+/// Takes hosts that have something to do now.
+pub(super) async fn lease(
+    inner: Arc<Inner>,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Vec<Host>, Failure> {
+    let active = inner.active()?;
+    let now = active.tell(inner.skew.theirs(now));
+    let mut writer = inner.writer.lock().await;
+    let room = active
+        .share
+        .load(Ordering::Relaxed)
+        .saturating_sub(writer.held.len());
+    let limit = limit.min(room);
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let held = writer.held.iter().copied().collect::<Vec<_>>();
+    let stray = std::mem::replace(&mut writer.stray, true);
+    let db = writer.link.ready().await?;
+    if stray {
+        live::free_strays(db, &active, &held).await?;
+    }
+    let mut leased = Vec::new();
+    while leased.len() < limit {
+        let rows = sqlx::query(LEASE)
+            .bind(active.crawl)
+            .bind(now)
+            .bind((limit - leased.len()) as i64)
+            .bind(active.run)
+            .bind(&active.steps)
+            .bind(OTHERS)
+            .fetch_all(&mut *db)
+            .await?;
+        if rows.is_empty() {
+            break;
+        }
+        for row in rows {
+            if cell(&row, 13)? {
+                leased.push(read(&row, &inner)?);
+            }
+        }
+    }
+    writer.stray = false;
+    writer.held.extend(leased.iter().map(|host| host.key));
+    Ok(leased)
+}
+
+/// Reads the columns of a host as `LEASE` has them.
+pub(super) fn read(row: &PgRow, inner: &Inner) -> Result<Host, Failure> {
+    let mut host = read_as_stored(row)?;
+    host.next_at = inner.skew.ours(host.next_at.as_millisecond());
+    Ok(host)
+}
+
+pub(super) fn read_as_stored(row: &PgRow) -> Result<Host, Failure> {
+    let mut cells = Cells::of(row);
+    let mut host = Host {
+        key: HostKey(cells.next()?),
+        origin: cells.next()?,
+        seed: cells.next()?,
+        next_at: cells.moment()?,
+        errors: cells.next::<i64>()? as u32,
+        robots: None,
+        delay: millis(cell(row, 8)?),
+        ceiling: millis(cell(row, 9)?),
+        day: cell(row, 10)?,
+        sent: cell::<i64>(row, 11)?.max(0) as u64,
+        lapsed: cell(row, 12)?,
+    };
+    if let Some(status) = cells.next::<Option<i32>>()? {
+        host.robots = Some(RobotsFile {
+            status: status as u16,
+            body: cells.next()?,
+            at: cells.moment()?,
+        });
+    }
+    Ok(host)
+}
+
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(ms.max(0) as u64)
+}
+
+/// Gives hosts back that are still this run's. A host without rows is free once more after the grace.
+const RELEASE: &str = "WITH mine AS MATERIALIZED
+  (SELECT id FROM host WHERE id = ANY($1) AND (run = $2 OR run IS NULL) ORDER BY id FOR UPDATE)
+UPDATE host SET run = NULL, lease_at = greatest(host.next_at, coalesce(
+  (SELECT q.due FROM queue q WHERE q.host = host.id ORDER BY q.due LIMIT 1), $3))
+FROM mine WHERE host.id = mine.id";
+
+/// Gives hosts back.
+pub(super) async fn release(inner: Arc<Inner>, hosts: Arc<Vec<Host>>) -> Result<(), Failure> {
+    let active = inner.active()?;
+    if hosts.is_empty() {
+        return Ok(());
+    }
+    let mut writer = inner.writer.lock().await;
+    let keys = hosts.iter().map(|host| host.key.0).collect::<Vec<_>>();
+    let db = writer.link.ready().await?;
+    pages::hosts(db, &active, &inner.skew, &hosts).await?;
+    sqlx::query(RELEASE)
+        .bind(keys)
+        .bind(active.run)
+        .bind(active.told().saturating_add(GRACE))
+        .execute(db)
+        .await?;
+    for host in hosts.iter() {
+        writer.held.remove(&host.key);
+    }
+    Ok(())
+}
+
+/// What is left, in one statement, because a host may change hands between two: when the first free host
+/// and the first of this run have something to do for known steps; whether others hold hosts with
+/// requests; and if there is none of that, a step that is waited for, and whether a host was parked.
+const LEFT: &str = "WITH known AS MATERIALIZED
+  (SELECT (SELECT h.lease_at FROM host h
+     WHERE h.crawl = $1 AND h.run IS NULL AND h.lease_at IS NOT NULL
+       AND EXISTS (SELECT 1 FROM queue q WHERE q.host = h.id
+                   AND ($3::text[] IS NULL OR q.step = ANY($3)))
+     ORDER BY h.lease_at LIMIT 1) AS free,
+   (SELECT min((SELECT greatest(h.next_at, q.due) FROM queue q WHERE q.host = h.id
+                ORDER BY q.due LIMIT 1)) FROM host h WHERE h.run = $2) AS mine,
+   EXISTS (SELECT 1 FROM host h WHERE h.run IS NOT NULL AND h.run <> $2 AND h.crawl = $1
+           AND EXISTS (SELECT 1 FROM queue q WHERE q.host = h.id)) AS others)
+SELECT known.free, known.mine, known.others,
+  CASE WHEN known.free IS NULL AND known.mine IS NULL AND NOT known.others THEN
+    (SELECT (SELECT q.step FROM queue q WHERE q.host = h.id LIMIT 1) FROM host h
+     WHERE h.crawl = $1 AND h.run IS NULL AND h.lease_at IS NOT NULL
+       AND EXISTS (SELECT 1 FROM queue q WHERE q.host = h.id) LIMIT 1) END,
+  CASE WHEN known.free IS NULL AND known.mine IS NULL AND NOT known.others THEN
+    EXISTS (SELECT 1 FROM host h WHERE h.crawl = $1 AND h.run IS NULL AND h.lease_at IS NULL
+       AND EXISTS (SELECT 1 FROM queue q WHERE q.host = h.id)) ELSE false END
+FROM known";
+
+/// What is left: exact, because a page's rows go when those that it found come.
+pub(super) async fn rest(inner: Arc<Inner>) -> Result<Rest, Failure> {
+    let active = inner.active()?;
+    let mut writer = inner.writer.lock().await;
+    let db = writer.link.ready().await?;
+    let later = inner.skew.theirs(clock::now()) + COMPANY;
+    let row = sqlx::query(LEFT)
+        .bind(active.crawl)
+        .bind(active.run)
+        .bind(&active.steps)
+        .fetch_one(&mut *db)
+        .await?;
+    let mut cells = Cells::of(&row);
+    let (free, mine): (Option<i64>, Option<i64>) = (cells.next()?, cells.next()?);
+    let others = cells.next::<bool>()?.then_some(later);
+    let step: Option<String> = cells.next()?;
+    let is_parked: bool = cells.next()?;
+    let first = free.into_iter().chain(mine).chain(others).min();
+    if let Some(ms) = first {
+        return Ok(Rest::Until(inner.skew.ours(ms)));
+    }
+    if is_parked {
+        unpark(db, &active).await?;
+        return Ok(Rest::Until(inner.skew.ours(later)));
+    }
+    match step {
+        None => Ok(Rest::Nothing),
+        Some(_) if is_for_others(db, &active).await? => Ok(Rest::Until(inner.skew.ours(later))),
+        Some(step) => Ok(Rest::Unknown(step)),
+    }
+}
+
+/// Wakes hosts that were parked while requests for them were on their way.
+async fn unpark(db: &mut PgConnection, active: &Active) -> Result<(), Failure> {
+    sqlx::query(
+        "WITH parked AS MATERIALIZED
+           (SELECT h.id FROM host h WHERE h.crawl = $1 AND h.run IS NULL AND h.lease_at IS NULL
+              AND EXISTS (SELECT 1 FROM queue q WHERE q.host = h.id)
+            ORDER BY h.id FOR UPDATE SKIP LOCKED)
+         UPDATE host SET lease_at = (SELECT greatest(host.next_at, q.due) FROM queue q
+           WHERE q.host = host.id ORDER BY q.due LIMIT 1)
+         FROM parked WHERE host.id = parked.id",
+    )
+    .bind(active.crawl)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Whether another process that lives knows the step of a request that is left.
+async fn is_for_others(db: &mut PgConnection, active: &Active) -> Result<bool, Failure> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM run r JOIN host h ON h.crawl = r.crawl
+           WHERE r.crawl = $1 AND r.id <> $2 AND r.ended IS NULL
+             AND h.run IS NULL AND h.lease_at IS NOT NULL
+             AND EXISTS (SELECT 1 FROM queue q WHERE q.host = h.id
+                         AND (r.steps = '{}' OR q.step = ANY(r.steps))))",
+    )
+    .bind(active.crawl)
+    .bind(active.run)
+    .fetch_one(db)
+    .await?)
+}
+
+/// The statements whose plans are promised.
+#[cfg(test)]
+pub(super) const HOT: [&str; 3] = [LEASE, RELEASE, LEFT];

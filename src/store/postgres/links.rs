@@ -1,0 +1,265 @@
+//! Requests on their way into the queue: what is new, and which hosts it wakes.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::PgConnection;
+
+use super::Writer;
+use super::compose::{Composed, clean};
+use super::error::Failure;
+use super::skew::Skew;
+use crate::request::HostKey;
+use crate::store::{Batch, NewRequest, PageCommit, Receipt, Verdict, spec};
+
+/// Whether a link of `_l` is new, so written that the numbers are looked up in a hash table, not joined.
+const IS_NEW: &str = "CASE WHEN l.seq IN (SELECT seq FROM _n) THEN true ELSE false END";
+
+/// Size of a block of numbers: the sequence's increment.
+const BLOCK: i64 = 1000;
+
+/// A request of the batch: the first of its identity on its page.
+struct Link<'batch> {
+    /// Its number, if it is new.
+    seq: i64,
+    /// The page it was found on: its place in the batch, and its number. None: a seed.
+    parent: Option<(usize, i64)>,
+    request: &'batch NewRequest,
+}
+
+/// The requests of a batch.
+#[derive(Default)]
+pub(super) struct Links<'batch> {
+    links: Vec<Link<'batch>>,
+}
+
+impl<'batch> Links<'batch> {
+    /// Gathers the requests of the seeds and of the pages that end. Whether a page's ticket is there, only
+    /// the server knows: so what two pages have found is sent for each.
+    pub(super) fn gather(
+        batch: &'batch Batch,
+        pages: &[(usize, &'batch PageCommit)],
+        writer: &Writer,
+    ) -> Self {
+        let mut in_batch = pages.to_vec();
+        in_batch.sort_by_key(|(at, _)| *at);
+        let ended = in_batch
+            .into_iter()
+            .filter(|(_, page)| matches!(page.verdict, Verdict::Page(_)));
+        let found = ended.flat_map(|(at, page)| {
+            let parent = Some((at, page.key.seq));
+            page.requests.iter().map(move |request| (parent, request))
+        });
+        let seeds = batch.seeds.iter().map(|request| (None, request));
+        let mut gathered = Self::default();
+        let mut first = HashSet::new();
+        for (parent, request) in seeds.chain(found) {
+            let page = parent.map(|(at, _)| at);
+            let (host, fingerprint) = (request.host, request.fingerprint);
+            // A seed may be known and still say something new of its host.
+            let is_news = request.seed || !writer.recent.has(host, fingerprint);
+            if is_news && first.insert((page, host, fingerprint)) {
+                gathered.links.push(Link {
+                    seq: 0,
+                    parent,
+                    request,
+                });
+            }
+        }
+        gathered
+    }
+
+    /// How many numbers they need.
+    pub(super) fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether there is nothing to write for them.
+    pub(super) fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    /// Gives every request a number, in order of discovery; those of known ones are lost.
+    pub(super) fn number(&mut self, numbers: impl Iterator<Item = i64>) {
+        for (link, seq) in self.links.iter_mut().zip(numbers) {
+            link.seq = seq;
+        }
+    }
+
+    /// Adds `_n`, the numbers of what is new, and writes `seen`, `queue` and `host` for it.
+    pub(super) fn write(
+        &self,
+        to: &mut Composed,
+        skew: &Skew,
+        (crawl, told): (&str, i64),
+        has_pages: bool,
+    ) -> Result<(), Failure> {
+        let written = if has_pages {
+            "(l.parent IS NULL OR l.parent IN (SELECT seq FROM _t WHERE state IS NOT NULL))"
+        } else {
+            "l.parent IS NULL"
+        };
+        self.write_links(to, skew, told, written)?;
+        let told = to.bind(told)?;
+        // `seen` is done with before a host is locked: all commits keep this order.
+        to.with(format!(
+            "_k AS MATERIALIZED (SELECT host AS id, min(origin) AS origin, bool_or(seed) AS seed,
+               greatest(min(due) FILTER (WHERE is_new), {told}) AS due, bool_or(is_new) AS wakes
+             FROM (SELECT l.host, l.origin, l.seed, l.due, {IS_NEW} AS is_new FROM _l l) l
+             GROUP BY host HAVING bool_or(is_new) OR bool_or(seed) ORDER BY host)"
+        ));
+        to.with(format!(
+            "_h AS (INSERT INTO host (id, crawl, origin, seed, lease_at)
+             SELECT id, {crawl}, origin, seed, CASE WHEN wakes THEN due END FROM _k
+             WHERE (SELECT true FROM host x WHERE x.id = _k.id) IS NULL ORDER BY id
+             ON CONFLICT (id) DO UPDATE SET seed = host.seed OR excluded.seed,
+               lease_at = CASE WHEN host.run IS NULL THEN least(host.lease_at, excluded.lease_at)
+                 ELSE host.lease_at END
+             RETURNING id)"
+        ));
+        to.with(
+            "_w AS (UPDATE host SET seed = host.seed OR k.seed,
+               lease_at = CASE WHEN host.run IS NULL AND k.wakes
+                 THEN least(host.lease_at, greatest(host.next_at, k.due)) ELSE host.lease_at END
+             FROM (SELECT k.* FROM _k k CROSS JOIN LATERAL
+               (SELECT x.id FROM host x WHERE x.id = k.id AND ((k.seed AND NOT x.seed)
+                  OR (x.run IS NULL AND k.wakes
+                      AND (x.lease_at IS NULL OR x.lease_at > greatest(x.next_at, k.due))))
+                FOR UPDATE) x WHERE (SELECT count(*) FROM _h) >= 0) k
+             WHERE host.id = k.id RETURNING host.id)"
+                .to_owned(),
+        );
+        Ok(())
+    }
+
+    fn write_links(
+        &self,
+        to: &mut Composed,
+        skew: &Skew,
+        told: i64,
+        written: &str,
+    ) -> Result<(), Failure> {
+        let all = &self.links;
+        let requests = || all.iter().map(|link| link.request);
+        let places = [
+            to.bind(requests().map(|new| new.host.0).collect::<Vec<_>>())?,
+            to.bind(requests().map(|new| new.fingerprint.0).collect::<Vec<_>>())?,
+            to.bind(all.iter().map(|link| link.seq).collect::<Vec<_>>())?,
+            to.bind(
+                all.iter()
+                    .map(|link| link.parent.map(|(_, seq)| seq))
+                    .collect::<Vec<_>>(),
+            )?,
+            to.bind(
+                requests()
+                    .map(|new| due(new, skew, told))
+                    .collect::<Vec<_>>(),
+            )?,
+            to.bind(
+                requests()
+                    .map(|new| -i32::from(new.request.priority))
+                    .collect::<Vec<_>>(),
+            )?,
+            to.bind(
+                requests()
+                    .map(|new| i32::from(new.request.depth))
+                    .collect::<Vec<_>>(),
+            )?,
+            to.bind(
+                requests()
+                    .map(|new| clean(&new.request.step.name))
+                    .collect::<Vec<_>>(),
+            )?,
+            to.bind(requests().map(|new| clean(&new.path)).collect::<Vec<_>>())?,
+            to.bind(
+                requests()
+                    .map(|new| new.request.step.args.as_deref().map(clean))
+                    .collect::<Vec<_>>(),
+            )?,
+            to.bind(
+                requests()
+                    .map(|new| spec::write(&new.request, &new.origin, &new.path))
+                    .collect::<Vec<_>>(),
+            )?,
+            to.bind(requests().map(|new| clean(&new.origin)).collect::<Vec<_>>())?,
+            to.bind(requests().map(|new| new.seed).collect::<Vec<_>>())?,
+        ];
+        to.with(format!(
+            "_l AS MATERIALIZED (SELECT DISTINCT ON (l.host, l.fp) l.* FROM unnest({})
+               AS l (host, fp, seq, parent, due, ord, depth, step, path, args, spec, origin, seed)
+             WHERE {written} ORDER BY l.host, l.fp, NOT l.seed, l.seq)",
+            places.join(", ")
+        ));
+        to.with(
+            "_n AS (INSERT INTO seen (host, fp, seq) SELECT host, fp, seq FROM _l ORDER BY host, fp
+             ON CONFLICT DO NOTHING RETURNING seq)"
+                .to_owned(),
+        );
+        to.with(format!(
+            "_q AS (INSERT INTO queue (host, due, ord, depth, seq, fp, tries, step, path, args, parent, spec)
+             SELECT l.host, l.due, l.ord, l.depth, l.seq, l.fp, 0, l.step, l.path, l.args, l.parent, l.spec
+             FROM _l l WHERE {IS_NEW})"
+        ));
+        Ok(())
+    }
+
+    /// Tells what was new, and remembers what is in `seen` for certain now.
+    pub(super) fn settle(&self, fresh: &[i64], receipt: &mut Receipt, writer: &mut Writer) {
+        let fresh = fresh.iter().copied().collect::<HashSet<_>>();
+        let mut by_host = HashMap::<HostKey, u32>::new();
+        for link in &self.links {
+            let is_written = link.parent.is_none_or(|(at, _)| receipt.pages[at].written);
+            if is_written {
+                let NewRequest {
+                    host, fingerprint, ..
+                } = *link.request;
+                writer.recent.remember(host, fingerprint);
+            }
+            if fresh.contains(&link.seq) {
+                *by_host.entry(link.request.host).or_default() += 1;
+                match link.parent {
+                    Some((at, _)) => receipt.pages[at].fresh += 1,
+                    None => receipt.fresh_seeds += 1,
+                }
+            }
+        }
+        receipt.fresh = by_host;
+    }
+}
+
+fn due(new: &NewRequest, skew: &Skew, told: i64) -> i64 {
+    match new.request.not_before.map(|moment| skew.theirs(moment)) {
+        Some(moment) if moment > told => moment,
+        _ => 0,
+    }
+}
+
+/// As many numbers as are asked for, from blocks that no other process has.
+pub(super) async fn numbers(
+    db: &mut PgConnection,
+    free: &mut Vec<(i64, i64)>,
+    count: usize,
+) -> Result<Vec<i64>, Failure> {
+    let there: i64 = free.iter().map(|(from, to)| to - from).sum();
+    let lacking = count as i64 - there;
+    if lacking > 0 {
+        let blocks: Vec<i64> =
+            sqlx::query_scalar("SELECT nextval('request_number') FROM generate_series(1, $1)")
+                .bind((lacking + BLOCK - 1) / BLOCK)
+                .fetch_all(db)
+                .await?;
+        free.extend(blocks.into_iter().map(|from| (from, from + BLOCK)));
+    }
+    let mut numbers = Vec::with_capacity(count);
+    while numbers.len() < count {
+        let Some((from, to)) = free.first_mut() else {
+            break;
+        };
+        let part = (*to - *from).min((count - numbers.len()) as i64);
+        numbers.extend(*from..*from + part);
+        *from += part;
+        if from == to {
+            free.remove(0);
+        }
+    }
+    Ok(numbers)
+}
