@@ -78,7 +78,7 @@ struct CommandLine {
 /// Flags of every command.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// The database: a file, or sqlite:FILE [default: crawl.db; demo: demo.db]
+    /// The database: a file, sqlite:FILE or postgres://USER@HOST/NAME [default: crawl.db; demo: demo.db]
     #[arg(long, value_name = "DB", global = true, help_heading = "Storage")]
     db: Option<String>,
     /// How logs are written to standard error; NEPHILA_LOG says which
