@@ -52,8 +52,8 @@ impl Dispatcher {
     }
 
     pub(super) fn take_in(&self, news: News) {
-        if let Some(jar) = self.shared.http.as_ref().and_then(|http| http.jar()) {
-            jar.load(news.cookies);
+        if let Some(http) = &self.shared.http {
+            http.sessions().load(news.cookies);
         }
         let urls = news.seed_hosts.iter().map(|origin| origin.parse());
         for url in urls.flatten() {
