@@ -54,8 +54,8 @@ pub(super) enum Message {
     Leased(Result<(Vec<Host>, News), StoreError>),
     /// A sign of life was shown; what others have learnt.
     Beat(Result<(Beat, News), StoreError>),
-    /// A request was not sent, because the lease of its host had ended.
-    Lapsed(TicketKey),
+    /// A request was not sent, because the lease of its host had ended; its failed tries.
+    Lapsed(TicketKey, u16),
     /// A window was read; how many were asked for.
     Loaded(HostKey, usize, Result<Taken, StoreError>),
     /// Hosts were given back.
@@ -389,9 +389,9 @@ impl Dispatcher {
                     Err(error) => self.break_off(&error),
                 }
             }
-            Message::Lapsed(key) => {
+            Message::Lapsed(key, tries) => {
                 self.fetching -= 1;
-                self.frontier.fetched(key.host);
+                self.frontier.fetched(key.host, tries);
                 self.returned(vec![key]);
             }
             Message::Loaded(host, asked, outcome) => {

@@ -160,6 +160,7 @@ mod tests {
             ceiling: Duration::ZERO,
             day: 0,
             sent: 0,
+            lapsed: false,
         };
         let politeness = Politeness {
             delay: Duration::ZERO,

@@ -84,10 +84,8 @@ pub(super) async fn live(
 ) {
     let identity = identity::assign(&shared, &mut ticket);
     let started = Instant::now();
-    // The process may have stood still since it was decided.
     if lapses.is_some_and(|end| end <= started) {
-        let _ = dispatcher.send(Message::Lapsed(ticket.key)).await;
-        return;
+        return lapse(&ticket, &dispatcher).await;
     }
     let outcome = tokio::select! {
         biased;
@@ -185,11 +183,18 @@ pub(super) async fn live(
     }
 }
 
+/// The process has stood still since it was decided to send `ticket`: its host may be another's.
+async fn lapse(ticket: &Ticket, dispatcher: &mpsc::Sender<Message>) {
+    let message = Message::Lapsed(ticket.key, ticket.tries);
+    // Only fails when the crawl is being torn down.
+    let _ = dispatcher.send(message).await;
+}
+
 /// Puts a request back that made room for others; it will have all the time that the settings give.
 async fn give_way(
     shared: &Shared,
     ticket: &Ticket,
-    started: tokio::time::Instant,
+    started: Instant,
     dispatcher: &mpsc::Sender<Message>,
 ) {
     let took = started.elapsed();

@@ -169,7 +169,7 @@ impl HostQueue {
     /// Begins nothing more.
     pub(super) fn leave(&mut self) {
         self.leaves = true;
-        self.window.clear();
+        self.fill(Vec::new());
     }
 
     pub(super) fn is_hungry(&self, window: usize) -> bool {
@@ -187,7 +187,7 @@ impl HostQueue {
         self.more |= taken.tickets.len() >= asked;
         let settled = std::mem::take(&mut self.settled_meanwhile);
         if self.leaves {
-            self.window.clear();
+            self.fill(Vec::new());
             return;
         }
         let waits = |ticket: &Ticket| {
