@@ -8,6 +8,8 @@ mod compile_fail;
 mod data;
 mod fetch;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod advisories;
 #[cfg(test)]
 mod mutations;

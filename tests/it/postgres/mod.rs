@@ -1,5 +1,5 @@
 //! A PostgreSQL server for tests: its own binaries in a temporary folder, or the one that `DATABASE_URL`
-//! names. Without either, tests that need one are left out and say so; with `NEPHILA_REQUIRE_POSTGRES`
+//! names. Without either, tests that need one are left out and say so; with `REQUIRE_POSTGRES`
 //! set they fail.
 
 use std::io::{BufRead, BufReader, Write};
@@ -162,7 +162,7 @@ fn shared() -> Option<&'static str> {
 /// What happens where there is no PostgreSQL.
 pub(crate) fn missing<T>() -> Option<T> {
     assert!(
-        std::env::var_os("NEPHILA_REQUIRE_POSTGRES").is_none(),
+        std::env::var_os("REQUIRE_POSTGRES").is_none(),
         "PostgreSQL is required and neither installed nor in DATABASE_URL"
     );
     // Not by `eprintln!`, which is kept from those who look at passing tests.

@@ -1,0 +1,221 @@
+//! Several processes on one crawl: killed, stopped and continued, and still each page once and each host
+//! at its pace.
+//!
+//! `NEPHILA_FLEET=60 cargo test --test it fleet:: -- --nocapture` is the long form: so many are killed.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nephila::Crawl;
+use nephila::engine::Stop;
+use nephila::prelude::*;
+use nephila::site::{Hit, Site};
+use serde::{Deserialize, Serialize};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::postgres;
+
+/// Set in a child alone: what it crawls, as JSON.
+const ORDER: &str = "NEPHILA_TEST_FLEET";
+const PROCESSES: usize = 4;
+const SITES: usize = 8;
+const DELAY: Duration = Duration::from_millis(25);
+const LEASE: Duration = Duration::from_millis(600);
+
+/// Without a key: a page that is stored twice shows.
+#[derive(Item)]
+#[item(table = "visits")]
+struct Visit {
+    #[url]
+    url: Url,
+    #[css("h1")]
+    title: String,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Fleet {
+    starts: Vec<Url>,
+    db: String,
+}
+
+#[spider]
+impl Fleet {
+    async fn start(&self, seeds: Seeds) -> Result {
+        for start in &self.starts {
+            seeds.push(start, Self::node).await?;
+        }
+        Ok(())
+    }
+
+    async fn node(&self, page: Page) -> Result<Visit> {
+        page.follow("a", Self::node)?;
+        page.item()
+    }
+}
+
+impl Fleet {
+    async fn run(&self) -> Stop {
+        let crawl = Crawl::new(self.clone()).db(self.db.clone());
+        let crawl = crawl.with(|settings| {
+            settings.delay = Some(DELAY);
+            settings.jitter = 0.0;
+            settings.concurrency_per_host = 1;
+            settings.lease = LEASE;
+            settings.commit_pages = 10;
+            settings.retry_delay = Duration::from_millis(10);
+        });
+        crawl.run().await.unwrap().stop
+    }
+
+    fn spawn(&self) -> Process {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["fleet::child", "--exact", "--nocapture"])
+            .env(ORDER, serde_json::to_string(self).unwrap())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn();
+        Process(child.unwrap())
+    }
+}
+
+/// The child; in the test run itself there is nothing to do.
+#[test]
+fn child() {
+    let Ok(order) = std::env::var(ORDER) else {
+        return;
+    };
+    let fleet: Fleet = serde_json::from_str(&order).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    assert_eq!(runtime.block_on(fleet.run()), Stop::Finished);
+}
+
+/// Killed when dropped.
+struct Process(Child);
+
+impl Process {
+    fn signal(&self, name: &str) {
+        let command = format!("kill -{name} {}", self.0.id());
+        // It may have ended already.
+        let _ = Command::new("sh").args(["-c", &command]).status();
+    }
+
+    /// Waits for its end, which must be a good one.
+    async fn finish(mut self) {
+        let ended = tokio::task::spawn_blocking(move || self.0.wait());
+        assert!(ended.await.unwrap().unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How many processes are killed, and of how many pages a site is.
+fn scale() -> (usize, usize) {
+    match std::env::var("NEPHILA_FLEET") {
+        Ok(kills) => (kills.parse().unwrap(), 2_500),
+        Err(_) => (3, 60),
+    }
+}
+
+async fn number(db: &str, sql: &str) -> i64 {
+    let mut db = PgConnection::connect(db).await.unwrap();
+    let sql = AssertSqlSafe(format!("SELECT ({sql})::bigint"));
+    sqlx::query_scalar(sql).fetch_one(&mut db).await.unwrap()
+}
+
+/// What must hold at every moment.
+async fn check(db: &str) {
+    let stray = "SELECT count(*) FROM seen s WHERE
+        (SELECT count(*) FROM queue q WHERE q.host = s.host AND q.fp = s.fp AND q.seq = s.seq)
+      + (SELECT count(*) FROM page p WHERE p.id = s.seq AND p.host = s.host) <> 1";
+    assert_eq!(number(db, stray).await, 0);
+    let counted = "SELECT (SELECT count(*) FROM seen) - (SELECT coalesce(sum(known), 0) FROM run)
+      + (SELECT count(*) FROM page) - (SELECT coalesce(sum(done + failed + skipped), 0) FROM run)";
+    assert_eq!(number(db, counted).await, 0);
+}
+
+/// Requests that were sent at least `delay` apart arrive as in `log` only if one of them took this long.
+fn lag(log: &[Hit], delay: Duration) -> Duration {
+    let (mut latest, mut lag) = (f64::MIN, 0.0_f64);
+    for (number, hit) in log.iter().enumerate() {
+        let late = hit.at.as_secs_f64() - delay.as_secs_f64() * number as f64;
+        lag = lag.max(latest - late);
+        latest = latest.max(late);
+    }
+    Duration::from_secs_f64(lag)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_die_and_stand_still_and_the_crawl_is_whole() {
+    let Some(db) = postgres::database().await else {
+        return;
+    };
+    let (kills, pages) = scale();
+    let mut sites = Vec::new();
+    for _ in 0..SITES {
+        sites.push(Site::start("127.0.0.1:0").await.unwrap());
+    }
+    let start = format!("/graph/0?of={pages}");
+    let fleet = Fleet {
+        starts: sites.iter().map(|site| site.page(&start)).collect(),
+        db: db.clone(),
+    };
+    let mut random = fastrand::Rng::with_seed(7);
+    let hits = || sites.iter().map(Site::hits).sum::<usize>();
+    let mut running = (0..PROCESSES).map(|_| fleet.spawn()).collect::<Vec<_>>();
+    let mut killed = 0;
+    while killed < kills && hits() < SITES * pages * 3 / 4 {
+        let until = hits() + random.usize(5..40);
+        while hits() < until && hits() < SITES * pages * 3 / 4 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let victim = random.usize(..running.len());
+        if killed % 3 == 1 {
+            // For longer than its lease; then it goes on.
+            running[victim].signal("STOP");
+            tokio::time::sleep(LEASE * 2).await;
+            running[victim].signal("CONT");
+        }
+        let victim = random.usize(..running.len());
+        drop(running.swap_remove(victim));
+        check_when_there(&db).await;
+        running.push(fleet.spawn());
+        killed += 1;
+    }
+    assert!(killed > 0);
+    for process in running {
+        process.finish().await;
+    }
+    check(&db).await;
+    let all = (SITES * pages) as i64;
+    assert_eq!(number(&db, "SELECT count(*) FROM queue").await, 0);
+    assert_eq!(number(&db, "SELECT count(*) FROM visits").await, all);
+    assert_eq!(
+        number(&db, "SELECT count(DISTINCT url) FROM visits").await,
+        all
+    );
+    let parts = number(&db, "SELECT count(*) FROM run WHERE done > 0").await;
+    assert!(parts > 1, "one process has done it all");
+    for site in &sites {
+        let log = site.log();
+        assert!(log.iter().all(|hit| hit.open == 1), "two at once: {log:?}");
+        // What is at the pace of two processes lags behind by half of the crawl.
+        let lag = lag(&log, DELAY);
+        assert!(lag < DELAY * 20, "closer by {lag:?}");
+    }
+    println!(
+        "{killed} kills, {parts} processes, {all} pages: 0 lost, 0 double, {} requests sent",
+        hits()
+    );
+}
+
+/// The first processes may still make the tables.
+async fn check_when_there(db: &str) {
+    if number(db, "SELECT (to_regclass('run') IS NOT NULL)::int").await == 1 {
+        check(db).await;
+    }
+}
