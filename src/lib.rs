@@ -115,7 +115,7 @@ pub mod prelude {
     pub use crate::item::Item;
     pub use crate::page::{Element, Page};
     pub use crate::request::Request;
-    pub use crate::spider::{Failure, Seeds, Spider};
+    pub use crate::spider::{Failure, LoggedOut, Login, Seeds, Spider};
     pub use nephila_macros::{Item, css, spider};
     pub use url::Url;
 }

@@ -236,6 +236,8 @@ pub struct Settings {
     pub session_pool: Option<usize>,
     /// Whether what was found on a page is fetched by the identity that fetched the page.
     pub sticky_sessions: bool,
+    /// What a login may ask for, by name.
+    pub secrets: BTreeMap<String, Secret>,
     /// Credentials by origin: `"https://shop.example"`.
     pub auth: AuthByOrigin,
     /// Headers of every request, besides our own.
@@ -352,6 +354,7 @@ impl Default for Settings {
             sessions: BTreeMap::new(),
             session_pool: None,
             sticky_sessions: false,
+            secrets: BTreeMap::new(),
             auth: BTreeMap::new(),
             headers: BTreeMap::new(),
             referrer_policy: ReferrerPolicy::default(),

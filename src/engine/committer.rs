@@ -83,7 +83,10 @@ impl Committer {
             more = self.gather(&mut entries, max).await;
             let mut work = Work::from(entries.drain(..));
             if let Some(http) = &self.shared.http {
+                // Before the cookies: nobody is logged in by cookies that are not there.
+                let logins = self.shared.logins.take_changed();
                 work.batch.cookies = http.sessions().take_changed();
+                work.batch.cookies.extend(logins);
             }
             self.write(work).await?;
         }

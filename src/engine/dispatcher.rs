@@ -14,9 +14,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use url::Url;
 
 use self::hosts::{Errands, Known, Strangers};
 use super::StopHandle;
@@ -25,6 +26,7 @@ use super::event::{Event, Stop};
 use super::flight::{Flights, Limits};
 use super::lanes::Lanes;
 use super::life::{self, Exchange};
+use super::login::Turn;
 use super::rules::Hop;
 use super::shared::Shared;
 use crate::clock;
@@ -77,10 +79,28 @@ pub(super) enum Message {
         group: String,
         delay: Duration,
     },
+    /// A request was not sent after all; so many tries of it had failed before.
+    Unsent(TicketKey, u16),
+    /// A login wants to ask a host something: when it may.
+    Turn {
+        host: HostKey,
+        url: Url,
+        reply: oneshot::Sender<Turn>,
+    },
     /// Requests whose thread was lost; they are to be done again.
     Returned(Vec<TicketKey>),
     /// The crawl can't go on.
     Broken(String),
+}
+
+/// Somebody who waits for a host's turn.
+struct Waiting {
+    at: Instant,
+    /// From then on it waits no longer.
+    until: Instant,
+    host: HostKey,
+    url: Url,
+    reply: oneshot::Sender<Turn>,
 }
 
 /// How a run begins.
@@ -108,6 +128,8 @@ pub(super) struct Dispatcher {
     /// Hosts whose robots.txt is to be fetched, and when.
     errands: Errands,
     strangers: Strangers,
+    /// Logins that wait for their turn.
+    turns: Vec<Waiting>,
     fetching: usize,
     flights: Flights,
     /// Store calls under way whose answers decide whether the crawl is over.
@@ -147,6 +169,7 @@ impl Dispatcher {
             strangers: Strangers::default(),
             caught: 0,
             host_pages: HostPages::new(shared.settings.max_pages_per_host),
+            turns: Vec::new(),
             fetching: 0,
             flights: Flights::default(),
             asking: 0,
@@ -195,21 +218,24 @@ impl Dispatcher {
     fn work(&mut self, now: Instant) -> Instant {
         self.live(now);
         self.run_errands(now);
+        self.grant_turns(now);
         let mut wake = self.launch(now);
         self.tend();
         self.rest_from_hosts(now, wake);
         if self.lease_at.is_some_and(|at| at <= now) && !self.leasing && !self.has_lapsed(now) {
             self.lease();
         }
+        let look_at = self.make_way(now);
         let times = self
             .errands
             .first()
             .into_iter()
+            .chain(self.turns.iter().map(|waiting| waiting.at))
             .chain(self.lease_at)
             .chain(self.beat_at)
             .chain(self.start.lapses)
             .chain(self.ends_at)
-            .chain(self.make_way(now));
+            .chain(look_at);
         for at in times.filter(|at| *at > now) {
             wake = wake.min(at);
         }
@@ -266,6 +292,7 @@ impl Dispatcher {
                 .bus
                 .emit(&Event::Stopping { stop: stop.clone() });
             self.stopping = Some((stop, now + self.shared.settings.stop_timeout));
+            self.turns.clear();
         }
     }
 
@@ -410,6 +437,27 @@ impl Dispatcher {
             Message::Grouped { key, group, delay } => {
                 self.asking -= 1;
                 self.join(key, &group, delay);
+            }
+            Message::Unsent(key, tries) => {
+                self.fetching -= 1;
+                self.frontier.fetched(key.host, tries);
+                self.uncount(key.host);
+                if tries == 0 {
+                    self.host_pages.unsent(key.host);
+                }
+            }
+            Message::Turn { host, url, reply } => {
+                let at = Instant::now();
+                // Dropped, it says that there is no turn for now.
+                if self.stopping.is_none() {
+                    self.turns.push(Waiting {
+                        at,
+                        until: at + self.shared.settings.max_wait,
+                        host,
+                        url,
+                        reply,
+                    });
+                }
             }
             Message::Returned(keys) => self.returned(keys),
             Message::Broken(reason) => {

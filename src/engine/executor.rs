@@ -16,12 +16,13 @@ use super::dispatcher::Message;
 use super::event::Event;
 use super::lanes::{Next, Waiting};
 use super::life;
+use super::login::Pass;
 use super::shared::Shared;
 use super::step;
 use super::watchdog::{Held, SEATS, StepThread, Watched};
 use crate::panics;
 use crate::request::{Response, Result};
-use crate::spider::Seeds;
+use crate::spider::{Login, Seeds};
 use crate::store::Ticket;
 
 /// A page for a step.
@@ -30,6 +31,8 @@ pub(super) struct Job {
     pub(super) response: Response,
     pub(super) took: Duration,
     pub(super) call: Call,
+    /// Of the session that fetched it, if that had to log in.
+    pub(super) pass: Option<Pass>,
 }
 
 /// Which method is called.
@@ -228,6 +231,31 @@ pub(super) fn run_seeds(
     // If no thread can be had, the receiver sees a closed channel.
     let _ = std::thread::Builder::new()
         .name("nephila-start".to_owned())
+        .spawn(body);
+    outcome
+}
+
+/// Runs the spider's `login` on a thread of its own until `end`, and says how it went.
+pub(super) fn run_login(
+    shared: &Arc<Shared>,
+    login: Login,
+    end: CancellationToken,
+) -> oneshot::Receiver<Result> {
+    let (done, outcome) = oneshot::channel();
+    let shared = Arc::clone(shared);
+    let body = move || {
+        let login = AssertUnwindSafe(async { shared.spider.login(login).await });
+        let outcome = block_on(end.run_until_cancelled(login.catch_unwind()));
+        let _ = done.send(match outcome {
+            Ok(Some(Ok(outcome))) => outcome,
+            Ok(Some(Err(panic))) => Err(crate::panics::described(&*panic).into()),
+            Ok(None) => Err("it was given up".into()),
+            Err(error) => Err(error.into()),
+        });
+    };
+    // If no thread can be had, the receiver sees a closed channel.
+    let _ = std::thread::Builder::new()
+        .name("nephila-login".to_owned())
         .spawn(body);
     outcome
 }

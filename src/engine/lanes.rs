@@ -138,6 +138,7 @@ mod tests {
             response: Response::new(url, vec![0; size]),
             took: Duration::ZERO,
             call: Call::Step,
+            pass: None,
         }
     }
 

@@ -18,6 +18,7 @@ use super::executor::{Call, Job};
 use super::flight::Flight;
 use super::identity;
 use super::lanes::Lanes;
+use super::login::{self, NoPass, Pass};
 use super::shared::{Refusal, Shared};
 use crate::clock;
 use crate::fetch::{FailureKind, FetchError};
@@ -82,7 +83,17 @@ pub(super) async fn live(
     jobs: Lanes,
     flight: Arc<Flight>,
 ) {
+    let mut flight = Some(flight);
     let identity = identity::assign(&shared, &mut ticket);
+    let pass = match login::ensure(&shared, &ticket, &dispatcher, &mut flight).await {
+        Ok(pass) => pass,
+        Err(none) => {
+            let unsent = Message::Unsent(ticket.key, ticket.tries);
+            // Only fails when the crawl is being torn down.
+            let _ = dispatcher.send(unsent).await;
+            return without_pass(&shared, ticket, none, &jobs).await;
+        }
+    };
     let started = Instant::now();
     if lapses.is_some_and(|end| end <= started) {
         return lapse(&ticket, &dispatcher).await;
@@ -90,7 +101,7 @@ pub(super) async fn live(
     let outcome = tokio::select! {
         biased;
         outcome = identity::fetch(&shared, &mut ticket) => Some(outcome),
-        () = flight.gives_way.notified() => None,
+        () = gives_way(flight.as_deref()) => None,
     };
     let took = started.elapsed();
     drop(flight);
@@ -102,7 +113,11 @@ pub(super) async fn live(
         Ok(response) => Some(response),
         Err(error) => error.response.as_deref(),
     };
-    if let Some(identity) = identity {
+    let logged_out = pass.as_ref().filter(|pass| {
+        let response = outcome.as_ref();
+        response.is_ok_and(|response| pass.is_void(&ticket.request, response))
+    });
+    if let (Some(identity), None) = (identity, &logged_out) {
         identity::note(&identity, &outcome);
     }
     let exchange = Exchange {
@@ -118,13 +133,50 @@ pub(super) async fn live(
     };
     // Only fails when the crawl is being torn down.
     let _ = dispatcher.send(Message::Fetched(exchange)).await;
-    match judge(&shared, &ticket, outcome) {
+    let end = match (logged_out, outcome) {
+        (Some(pass), Ok(response)) => {
+            if pass.expire(&shared, &ticket) {
+                let message = "logged out".to_owned();
+                let delay = Duration::ZERO;
+                End::Again { message, delay }
+            } else {
+                End::Fail {
+                    reason: "login",
+                    message: format!("answered {}, after new logins, too", response.status),
+                    response: Some(response),
+                }
+            }
+        }
+        (_, outcome) => judge(&shared, &ticket, outcome),
+    };
+    conclude(&shared, ticket, end, took, pass, &jobs).await;
+}
+
+/// Waits until others need the room; for ever if it is not in their way.
+async fn gives_way(flight: Option<&Flight>) {
+    match flight {
+        Some(flight) => flight.gives_way.notified().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Hands on what came of an exchange.
+async fn conclude(
+    shared: &Shared,
+    ticket: Box<Ticket>,
+    end: End,
+    took: Duration,
+    pass: Option<Pass>,
+    jobs: &Lanes,
+) {
+    match end {
         End::Read(response) => {
             jobs.send(Job {
                 ticket: ticket.into(),
                 response,
                 took,
                 call: Call::Step,
+                pass,
             })
             .await;
         }
@@ -145,6 +197,7 @@ pub(super) async fn live(
                 response,
                 took,
                 call,
+                pass: None,
             })
             .await;
         }
@@ -157,14 +210,14 @@ pub(super) async fn live(
                 took,
                 0,
             );
-            commit(&shared, finished(&ticket, Verdict::Page(row), took)).await;
+            commit(shared, finished(&ticket, Verdict::Page(row), took)).await;
         }
         End::Again { message, delay } => {
             let verdict = again(message, delay);
-            commit(&shared, finished(&ticket, verdict, took)).await;
+            commit(shared, finished(&ticket, verdict, took)).await;
         }
         End::Saved(response) => {
-            commit(&shared, download::saved(&ticket, &response, took)).await;
+            commit(shared, download::saved(&ticket, &response, took)).await;
         }
         End::Redirect(response) => {
             let max = shared.settings.max_redirects;
@@ -178,7 +231,39 @@ pub(super) async fn live(
                 took,
                 bytes: response.wire_bytes,
             };
-            commit(&shared, follow(&shared, &ticket, hop)).await;
+            commit(shared, follow(shared, &ticket, hop)).await;
+        }
+    }
+}
+
+/// What becomes of a request whose session is not logged in.
+async fn without_pass(shared: &Shared, ticket: Box<Ticket>, none: NoPass, jobs: &Lanes) {
+    match none {
+        NoPass::Later => {
+            let verdict = Verdict::Retry {
+                due: clock::now()
+                    .saturating_add(signed(Duration::from_secs(1)))
+                    .unwrap_or(Timestamp::MAX),
+                message: "its session is logging in".to_owned(),
+                counts: false,
+            };
+            commit(shared, finished(&ticket, verdict, Duration::ZERO)).await;
+        }
+        NoPass::Broken(message) => {
+            let response = no_answer(&ticket);
+            let call = Call::Failed {
+                reason: "login",
+                message,
+                answered: false,
+            };
+            jobs.send(Job {
+                ticket: ticket.into(),
+                response,
+                took: Duration::ZERO,
+                call,
+                pass: None,
+            })
+            .await;
         }
     }
 }

@@ -62,6 +62,7 @@ mod flight;
 mod identity;
 mod lanes;
 mod life;
+mod login;
 mod report;
 mod rules;
 /// Asking for a robots.txt.

@@ -14,6 +14,7 @@ use super::dispatcher::{Dispatcher, Message, Start};
 use super::event::{Event, Stop};
 use super::executor::{Executors, run_seeds};
 use super::lanes::lanes;
+use super::login::Logins;
 use super::report::Report;
 use super::shared::{Refusal, Shared};
 use super::vault::Vault;
@@ -74,8 +75,10 @@ impl Crawl {
             lease: settings.lease,
         };
         let began = store.begin(opening).await?;
+        let logins = Logins::default();
+        let cookies = logins.load(began.cookies.clone());
         if let Some(http) = &http {
-            http.sessions().load(began.cookies.clone());
+            http.sessions().load(cookies);
         }
         let (commits, entries) = mpsc::channel(4 * settings.commit_pages.max(1));
         let year = clock::now().to_zoned(jiff::tz::TimeZone::UTC).year();
@@ -89,6 +92,7 @@ impl Crawl {
             http,
             identity: Identity::new(began.key),
             vault: Vault::new(Identity::new(began.key)),
+            logins,
             known: Arc::new(KnownLinks::new(began.key)),
             bus: Bus::new(self.hooks),
             commits,

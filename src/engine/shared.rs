@@ -8,6 +8,7 @@ use url::{Position, Url};
 
 use super::bus::Bus;
 use super::committer::Entry;
+use super::login::Logins;
 use super::vault::Vault;
 use crate::fetch::{DynFetch, HttpFetch, Sessions};
 use crate::policy::params::ParamRules;
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) http: Option<Arc<HttpFetch>>,
     pub(super) identity: Identity,
     pub(super) vault: Vault,
+    pub(super) logins: Logins,
     pub(super) known: Arc<KnownLinks>,
     pub(super) scope: RwLock<Scope>,
     pub(super) params: ParamRules,

@@ -14,6 +14,7 @@ use super::executor::{Call, Job};
 use super::life;
 use super::shared::{Refusal, Shared};
 use super::watchdog::Held;
+use crate::clock;
 use crate::item::{Record, Value};
 use crate::page::{Context, Emitted, FieldError, Page, ParseLimits};
 use crate::panics;
@@ -21,8 +22,11 @@ use crate::policy::redirect;
 use crate::policy::robots::{Directives, product_token};
 use crate::request::{Request, Result, without_logins};
 use crate::settings::Settings;
-use crate::spider::Failure;
+use crate::spider::{Failure, LoggedOut};
 use crate::store::{PageState, Refused, Ticket, Verdict};
+
+/// Why a page of a session failed that is logged out.
+const LOGGED_OUT: &str = "login";
 
 /// Runs a job to its end.
 pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
@@ -31,6 +35,7 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
         response,
         took,
         call,
+        pass,
     } = job;
     let (status, bytes) = (held.status, held.bytes);
     let context = Context {
@@ -77,6 +82,17 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
         take_over(shared, &ticket, &page, &mut finished);
         return finished;
     };
+    if trouble.reason == LOGGED_OUT
+        && let Some(pass) = pass
+        && pass.expire(shared, &ticket)
+    {
+        let verdict = Verdict::Retry {
+            due: clock::now(),
+            message: trouble.message,
+            counts: true,
+        };
+        return life::finished(&ticket, verdict, took);
+    }
     // What a failed step left behind is void; its handler starts with a clean page.
     let missed = page.take_emitted().missed;
     if let Err(handler) = run_handler(shared, &ticket, &page, &trouble).await {
@@ -172,6 +188,7 @@ async fn guard(
                 message: field.to_string(),
                 field: Some(*field),
             },
+            Err(error) if error.is::<LoggedOut>() => Trouble::new(LOGGED_OUT, error.to_string()),
             Err(error) => Trouble::new("step", error.to_string()),
         }),
         Ok(Err(panic)) => Err(Trouble::new("panic", panics::described(&*panic))),

@@ -36,10 +36,16 @@ impl Auth {
 
     /// Adds user name and password of `url`, if it has them, for its origin.
     pub(super) fn learn(&self, url: &Url) {
-        if let (Ok(origin), Some(basic)) = (origin_of(url), basic_of(url)) {
+        if let Some(basic) = basic_of(url) {
+            self.keep(url, &header::AUTHORIZATION, basic);
+        }
+    }
+
+    /// Adds a header for the origin of `url`, in place of one of its name.
+    pub(super) fn keep(&self, url: &Url, name: &HeaderName, value: HeaderValue) {
+        if let Ok(origin) = origin_of(url) {
             let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-            let headers = all.entry(origin).or_default();
-            headers.insert(header::AUTHORIZATION, basic);
+            all.entry(origin).or_default().insert(name, value);
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 use url::Url;
 
@@ -74,6 +74,11 @@ impl Identity {
     pub fn score(&self) -> u8 {
         let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         health.score()
+    }
+
+    /// Sends a header with all requests to the origin of `url`.
+    pub(crate) fn keep_header(&self, url: &Url, name: &HeaderName, value: HeaderValue) {
+        self.auth.keep(url, name, value);
     }
 
     /// Notes how a server took it: as a guest, or as somebody to be refused.

@@ -262,6 +262,30 @@ impl Frontier {
         started
     }
 
+    /// Counts a request to the host that needs no slot, since whoever sends it holds back requests that
+    /// have slots; if it may be sent now, else says when.
+    pub fn turn(&mut self, host: HostKey, now: Instant) -> Result<(), Instant> {
+        self.hands.set(now);
+        let fraction = self.random.f64();
+        let hands = self.hands.clone();
+        let Some(queue) = self.hosts.get_mut(&host) else {
+            return Ok(());
+        };
+        let group = self.groups.get_mut(queue.group);
+        if let Some(group) = group.as_ref().filter(|group| group.next > now) {
+            return Err(group.next);
+        }
+        let started = queue.pace.start(now, fraction, &hands);
+        if started.is_ok() {
+            if let Some(group) = group {
+                group.next = now + queue.group_delay;
+            }
+            queue.latest = None;
+        }
+        self.place(host);
+        started
+    }
+
     /// Whether requests of a host wait for nothing but its slots, all of which are held by `stuck`
     /// requests.
     pub fn is_jammed(&self, host: HostKey, stuck: usize, now: Instant) -> bool {

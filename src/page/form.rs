@@ -14,7 +14,7 @@ pub(super) struct Form {
 }
 
 /// Names and values in document order.
-type Entries = Vec<(String, String)>;
+pub(crate) type Entries = Vec<(String, String)>;
 
 impl Form {
     /// The first form that matches.

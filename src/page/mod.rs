@@ -401,13 +401,21 @@ impl Page {
         fields: &[(&str, &str)],
         step: impl Step<M>,
     ) -> Result {
-        let form = form::Form::find(&self.root(), selector)?;
-        let (url, body) = form.fill(fields)?;
+        let (url, body) = self.filled_form(selector, fields)?;
         let request = self.request(url.as_str(), step).dedup(body.is_none());
         match body {
             None => request.send(),
             Some(body) => request.form(&body).send(),
         }
+    }
+
+    /// Where the form that matches is sent, filled, and as which fields if by POST.
+    pub(crate) fn filled_form(
+        &self,
+        selector: impl AsSelector,
+        fields: &[(&str, &str)],
+    ) -> Result<(Url, Option<form::Entries>)> {
+        form::Form::find(&self.root(), selector)?.fill(fields)
     }
 
     /// What the step left on the page so far; tests of steps look at it.

@@ -45,6 +45,9 @@ pub struct SessionSettings {
     /// Credentials by origin, before the crawl's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub auth: AuthByOrigin,
+    /// What its login may ask for, before the crawl's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, Secret>,
 }
 
 /// A certificate that we show to one host, and its key.
@@ -208,17 +211,24 @@ mod tests {
             true,
         );
         check("sessions.ann = { proxy = 'ftp://ann:hunter2@p' }", false);
+        check(
+            "sessions.ann = { user_agent = 'a', secrets = { pin = 'hunter2' } }",
+            true,
+        );
         check("proxies = ['http://a:1', { env = 'P' }, 'direct']", true);
         check("proxies = ['ann:hunter2@a:1']", false);
+        check("secrets = { pin = { env = 'PIN' } }", true);
     }
 
     #[test]
     fn nothing_secret_is_written() {
         let settings = Settings::for_spider(
             "proxies = ['http://ann:hunter2@p:1']
+             secrets = { pin = 'hunter2' }
              auth.'https://a.example' = { user = 'hunter2', password = 'hunter2' }
              auth.'https://b.example' = { headers = { x-api-key = 'hunter2' } }
-             sessions.ann = { proxy = 'http://ann:hunter2@p:1', auth = { 'https://a.example' = { bearer = 'hunter2' } } }",
+             sessions.ann = { proxy = 'http://ann:hunter2@p:1', secrets = { pin = 'hunter2' }, \
+                 auth = { 'https://a.example' = { bearer = 'hunter2' } } }",
         )
         .unwrap();
         let shown = serde_json::to_string(&settings).unwrap() + &format!("{settings:?}");

@@ -129,10 +129,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("max_cookies", "a whole number, 1 to 1000000"),
     secret(
         "sessions",
-        "a table of sessions: { ann = { proxy = .., user_agent = .., headers = .., auth = .. } }",
+        "a table of sessions: { ann = { proxy = .., user_agent = .., headers = .., auth = .., secrets = .. } }",
     ),
     setting("session_pool", "a whole number, 1 to 1000"),
     setting("sticky_sessions", SWITCH),
+    secret("secrets", "a table of secrets: { pin = { env = \"PIN\" } }"),
     secret(
         "auth",
         "a table by origin: { \"https://shop.example\" = { bearer = { env = \"TOKEN\" } } }, or user and password, or headers",

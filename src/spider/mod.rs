@@ -43,11 +43,13 @@
 //! `#[step(was = "old")]`.
 
 mod args;
+mod login;
 mod registry;
 mod seeds;
 mod step;
 
 pub use args::{Args, ArgsError, Build, FromArgs, ViaDefault, ViaDeserialize, ViaNothing};
+pub use login::{Ask, LoggedOut, Login};
 pub use registry::{Package, Registration, find, packages, registered};
 pub use seeds::Seeds;
 pub use step::{Failure, Named, Yield};
@@ -94,6 +96,17 @@ pub trait Spider: Send + Sync + 'static {
     fn failed<'a>(&'a self, step: &str, failure: Failure) -> Option<LocalBoxFuture<'a, Result>> {
         let _ = (step, failure);
         None
+    }
+
+    /// Whether it has a login.
+    fn logs_in(&self) -> bool {
+        false
+    }
+
+    /// Logs one session in. Called only if it [logs in](Self::logs_in).
+    fn login(&self, login: Login) -> LocalBoxFuture<'_, Result> {
+        drop(login);
+        Box::pin(async { Ok(()) })
     }
 
     /// Its own settings as TOML.

@@ -44,6 +44,8 @@ mod downloads;
 #[cfg(test)]
 mod licences;
 #[cfg(test)]
+mod logins;
+#[cfg(test)]
 mod middleware;
 #[cfg(test)]
 mod sessions;

@@ -14,12 +14,14 @@ use crate::proxy::{Proxy, Rules};
 /// What a server was asked: method, path, and the headers that tell who somebody is.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
-    line: String,
-    head: String,
+    pub(crate) line: String,
+    /// With the body.
+    pub(crate) head: String,
+    at: Option<tokio::time::Instant>,
 }
 
 impl Asked {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let field = format!("{name}: ");
         self.head.lines().find_map(|line| {
             let (start, value) = line.split_at_checked(field.len())?;
@@ -36,7 +38,7 @@ pub(crate) struct Web {
 }
 
 /// Status line and fields, and the body.
-type Answer = (String, String);
+pub(crate) type Answer = (String, String);
 
 impl Web {
     pub(crate) async fn start(
@@ -65,6 +67,7 @@ impl Web {
                     let mut request = Asked {
                         line: head.lines().next().unwrap_or_default().to_owned(),
                         head,
+                        at: Some(tokio::time::Instant::now()),
                     };
                     let length = request.header("content-length");
                     let length = length.and_then(|length| length.parse().ok()).unwrap_or(0);
@@ -105,6 +108,14 @@ impl Web {
         of_path.cloned().collect()
     }
 
+    /// When it was asked.
+    pub(crate) fn times(&self) -> Vec<tokio::time::Instant> {
+        let asked = self.asked.lock().unwrap();
+        let mut times: Vec<_> = asked.iter().filter_map(|asked| asked.at).collect();
+        times.sort();
+        times
+    }
+
     pub(crate) fn everything(&self) -> String {
         format!("{:?}", self.asked.lock().unwrap())
     }
@@ -121,7 +132,7 @@ pub(crate) fn nothing() -> Answer {
     ("404 Not Found".to_owned(), String::new())
 }
 
-fn redirect(status: u16, to: &str) -> Answer {
+pub(crate) fn redirect(status: u16, to: &str) -> Answer {
     (
         format!("{status} Over There\r\nLocation: {to}"),
         String::new(),
@@ -129,7 +140,7 @@ fn redirect(status: u16, to: &str) -> Answer {
 }
 
 /// Everything that a database has, and what belongs to it.
-fn bytes_of(folder: &Path) -> String {
+pub(crate) fn bytes_of(folder: &Path) -> String {
     let mut all = String::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
@@ -138,7 +149,7 @@ fn bytes_of(folder: &Path) -> String {
     all
 }
 
-fn db(folder: &tempfile::TempDir) -> String {
+pub(crate) fn db(folder: &tempfile::TempDir) -> String {
     format!("sqlite:{}", folder.path().join("crawl.db").display())
 }
 
@@ -485,6 +496,7 @@ async fn advisory_credentials_over_redirects() {
             settings.hosts = vec!["127.0.0.1".into()];
             settings.retry_delay = std::time::Duration::from_millis(1);
             settings.proxies = vec![ProxyUrl("http://ann:hunter2@proxy.invalid:1".into())];
+            settings.secrets = [("pin".to_owned(), Secret::from("hunter2"))].into();
         })
         .run()
         .await

@@ -17,6 +17,19 @@ pub(super) fn spider(spider: &Spider) -> TokenStream {
         quote! { let _ = &settings.#key; }
     });
     let registration = registration(spider);
+    let login = spider.login.then(|| {
+        quote! {
+            fn logs_in(&self) -> bool {
+                true
+            }
+            fn login(
+                &self,
+                login: ::nephila::spider::Login,
+            ) -> ::nephila::private::LocalBoxFuture<'_, ::nephila::Result> {
+                ::std::boxed::Box::pin(<#ty>::login(self, login))
+            }
+        }
+    });
     let middleware = spider.middleware.then(|| {
         quote! {
             fn middleware(&self) -> ::nephila::fetch::Middlewares {
@@ -41,6 +54,7 @@ pub(super) fn spider(spider: &Spider) -> TokenStream {
             #run
             #failed
             #middleware
+            #login
             fn settings(&self) -> &str {
                 #settings
             }

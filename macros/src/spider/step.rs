@@ -41,6 +41,8 @@ pub(super) enum Function {
     Step(Box<Step>),
     /// `start(&self, seeds: Seeds)`
     Start,
+    /// `login(&self, login: Login)`
+    Login,
     /// `middleware(&self)`
     Middleware,
     Other,
@@ -80,6 +82,10 @@ pub(super) fn read(function: &mut ImplItemFn, failures: &mut Failures) -> Functi
             let read = middleware(&function.sig, own.first());
             function.attrs.push(quiet());
             failures.ok(read).unwrap_or(Function::Other)
+        }
+        Some("Login") => {
+            function.attrs.push(quiet());
+            failures.ok(login(&function.sig)).unwrap_or(Function::Other)
         }
         Some("Seeds") => {
             function.attrs.push(quiet());
@@ -202,6 +208,20 @@ fn start(signature: &Signature) -> syn::Result<Function> {
         );
     }
     Ok(Function::Start)
+}
+
+fn login(signature: &Signature) -> syn::Result<Function> {
+    if signature.ident != "login" {
+        return Ok(Function::Other);
+    }
+    check_signature(signature, "login")?;
+    if signature.inputs.len() > 2 {
+        return fail(
+            signature.inputs.last(),
+            "`login` takes a login and nothing else: what it needs are secrets of the settings",
+        );
+    }
+    Ok(Function::Login)
 }
 
 fn middleware(signature: &Signature, own: Option<&Attribute>) -> syn::Result<Function> {

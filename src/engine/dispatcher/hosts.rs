@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Dispatcher, Message, timestamp};
+use super::{Dispatcher, Message, Waiting, timestamp};
 use crate::clock;
 use crate::engine::committer::Entry;
 use crate::engine::event::Event;
 use crate::engine::life::{self, Exchange, Trouble};
+use crate::engine::login::Turn;
 use crate::engine::rules::{self, Rules, Sentence};
 use crate::fetch::address_of;
 use crate::frontier::Politeness;
@@ -401,6 +402,51 @@ impl Dispatcher {
                 let _ = sender.send(message).await;
             });
         }
+    }
+
+    /// Lets logins ask whose turn has come, and puts off those whose turn is too far away.
+    pub(super) fn grant_turns(&mut self, now: Instant) {
+        for mut waiting in std::mem::take(&mut self.turns) {
+            if waiting.at > now {
+                self.turns.push(waiting);
+                continue;
+            }
+            match self.turn(&waiting, now) {
+                // Whoever asked may have given up.
+                Ok(turn) => drop(waiting.reply.send(turn)),
+                Err(later) if later <= waiting.until => {
+                    waiting.at = later;
+                    self.turns.push(waiting);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn turn(&mut self, waiting: &Waiting, now: Instant) -> Result<Turn, Instant> {
+        let key = waiting.host;
+        if self.frontier.host(key).is_none() {
+            self.may_ask(key, &waiting.url, now)?;
+            return Ok(Turn::Stranger);
+        }
+        let rules = self.known.get(&key).and_then(|known| known.rules.as_ref());
+        let Some(rules) = rules else {
+            // Its robots.txt is on the way, if there is a slot to fetch it in.
+            let has_slot = self.fetching < self.shared.settings.concurrency;
+            let look = now + Duration::from_millis(50);
+            return Err(if has_slot {
+                look
+            } else {
+                waiting.until + look.duration_since(now)
+            });
+        };
+        if let Some(sentence) = rules.forbid(&waiting.url) {
+            return Ok(Turn::Forbidden(sentence.message));
+        }
+        // Its slots may all be held by requests that wait for this login.
+        self.frontier.turn(key, now)?;
+        self.count(key);
+        Ok(Turn::Go)
     }
 
     /// The host that a redirect of `own`'s robots.txt leads to.

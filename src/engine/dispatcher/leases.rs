@@ -53,7 +53,8 @@ impl Dispatcher {
 
     pub(super) fn take_in(&self, news: News) {
         if let Some(http) = &self.shared.http {
-            http.sessions().load(news.cookies);
+            let cookies = self.shared.logins.load(news.cookies);
+            http.sessions().load(cookies);
         }
         let urls = news.seed_hosts.iter().map(|origin| origin.parse());
         for url in urls.flatten() {

@@ -270,6 +270,13 @@ impl HostPages {
         *sent == self.max
     }
 
+    /// Takes a count back: the request was not sent. A host that has had all stays so.
+    pub fn unsent(&mut self, host: HostKey) {
+        if let Some(sent) = self.young.get_mut(&host).filter(|sent| **sent < self.max) {
+            *sent = sent.saturating_sub(1);
+        }
+    }
+
     /// Whether a host has had all it may have.
     pub fn is_spent(&self, host: HostKey) -> bool {
         let sent = self.young.get(&host).or_else(|| self.old.get(&host));
