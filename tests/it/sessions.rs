@@ -610,3 +610,90 @@ fn advisory_line_breaks_in_headers() {
     }
     assert!(page.emitted().requests.is_empty());
 }
+
+/// Follows whatever a page links to.
+#[derive(serde::Deserialize)]
+struct Links {
+    start: String,
+}
+
+#[spider]
+impl Links {
+    async fn start(&self, seeds: Seeds) -> Result {
+        seeds.push(&self.start, Self::page).await
+    }
+
+    async fn page(&self, page: Page) -> Result {
+        page.follow("a", Self::page)?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_referer_is_sent_and_stays_over_redirects() {
+    let other = Web::start(|_, _| html("")).await;
+    let away = other.url("/found");
+    let moved = other.url("/moved");
+    let web = Web::start(move |path, _| match path {
+        "/robots.txt" => nothing(),
+        "/?x=1" => html(&format!(
+            "<a href=/near>1</a><a href=/hop>2</a><a href=/far>3</a><a href='{away}'>4</a>"
+        )),
+        "/hop" => redirect(302, "/landed"),
+        "/far" => redirect(302, &moved),
+        _ => html(""),
+    })
+    .await;
+    let crawl = Crawl::new(Links {
+        start: web.url("/?x=1"),
+    });
+    let crawl = crawl.db("sqlite::memory:").with(|settings| {
+        settings.hosts = vec!["127.0.0.1".into()];
+    });
+    let report = crawl.run().await.unwrap();
+    assert_eq!(report.statistics.failed, 0, "{report:?}");
+    let told = |web: &Web, path: &str| {
+        let asked = web.asked(path);
+        assert_eq!(asked.len(), 1, "{path}");
+        asked[0].header("referer").map(str::to_owned)
+    };
+    let (page, origin) = (web.url("/?x=1"), web.url("/"));
+    assert_eq!(told(&web, "/?x=1"), None, "a seed is found nowhere");
+    for path in ["/near", "/hop", "/landed", "/far"] {
+        assert_eq!(told(&web, path).as_ref(), Some(&page), "{path}");
+    }
+    for path in ["/found", "/moved"] {
+        assert_eq!(told(&other, path).as_ref(), Some(&origin), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_environment_names_proxies() {
+    let web = Web::start(|_, _| html("by proxy")).await;
+    let proxy = Proxy::start(Rules::to(web.port)).await;
+    let fetch = async |variables: &[(&str, &str)]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_nephila"));
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+            command.env_remove(name).env_remove(name.to_lowercase());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        command
+            .current_dir(folder.path())
+            .args(["fetch", "http://shop.test/"])
+            .envs(variables.iter().copied());
+        let output = tokio::task::spawn_blocking(move || command.output());
+        let output = output.await.unwrap().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let url = proxy.url("http", "");
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        let before = proxy.asked().len();
+        let said = fetch(&[(name, &url)]).await;
+        assert!(said.contains("by proxy"), "{name}: {said}");
+        assert!(proxy.asked().len() > before, "{name}");
+    }
+    let before = proxy.asked().len();
+    let said = fetch(&[("HTTP_PROXY", &url), ("NO_PROXY", ".test")]).await;
+    assert!(!said.contains("by proxy"), "{said}");
+    assert_eq!(proxy.asked().len(), before, "NO_PROXY counts");
+}
