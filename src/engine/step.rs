@@ -44,6 +44,7 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
         spider: shared.spider.type_of_steps(),
         known: Some(Arc::clone(&shared.known)),
         limits: limits(&shared.settings),
+        max_links: Some(shared.settings.max_links),
         redirects: ticket.request.redirects.clone(),
         session: ticket.request.session.clone(),
         sticky: shared.settings.sticky_sessions,
@@ -205,6 +206,7 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
         requests,
         records,
         invalid_links,
+        surplus,
         missed,
     } = page.take_emitted();
     let mut refusals = Refusals::default();
@@ -217,6 +219,11 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
     };
     if let Some((count, sample)) = invalid_links {
         refusals.add(Refusal("invalid", String::new()), count, || sample);
+    }
+    if let Some((count, sample)) = surplus {
+        refusals.add(Refusal("links", String::new()), count, || {
+            without_logins(&sample).into()
+        });
     }
     let max_links = shared.settings.max_links;
     let mut known = HashSet::with_capacity(requests.len().min(max_links));

@@ -1,5 +1,7 @@
 //! What a step leaves behind.
 
+use url::Url;
+
 use crate::item::Record;
 use crate::request::Request;
 
@@ -12,15 +14,28 @@ pub struct Emitted {
     pub records: Vec<Record>,
     /// Links that are no URLs: how many, and the first.
     pub invalid_links: Option<(u64, String)>,
+    /// Links of a sitemap beyond what one page may have: how many, and the first.
+    pub surplus: Option<(u64, String)>,
     /// Selectors of `follow` and `items` that matched nothing.
     pub missed: Vec<String>,
 }
 
 impl Emitted {
     pub(super) fn invalid_link(&mut self, href: &str) {
+        self.add_invalid(1, href);
+    }
+
+    pub(super) fn add_invalid(&mut self, more: u64, sample: &str) {
         match &mut self.invalid_links {
+            Some((count, _)) => *count += more,
+            None => self.invalid_links = Some((more, sample.to_owned())),
+        }
+    }
+
+    pub(super) fn add_surplus(&mut self, url: &Url) {
+        match &mut self.surplus {
             Some((count, _)) => *count += 1,
-            None => self.invalid_links = Some((1, href.to_owned())),
+            None => self.surplus = Some((1, url.to_string())),
         }
     }
 

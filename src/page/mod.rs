@@ -24,6 +24,7 @@ mod parse;
 mod read;
 mod refresh;
 mod selector;
+mod sitemap;
 mod text;
 
 pub use element::Element;
@@ -32,6 +33,10 @@ pub use field_error::{FieldError, Miss};
 pub use parse::{ParseLimits, Truncation};
 pub use read::{Extract, Found, FromHit, FromMatch, FromUrl, Hit, Rule, Scope};
 pub use selector::{AsSelector, Selector, SelectorError};
+pub use sitemap::{
+    ChangeFreq, Followed, Sitemap, SitemapAlternate, SitemapEntry, SitemapError, SitemapKind,
+    SitemapNews, SitemapVideo,
+};
 
 use std::any::TypeId;
 use std::cell::{OnceCell, RefCell};
@@ -82,6 +87,8 @@ pub struct Context {
     pub known: Option<Arc<KnownLinks>>,
     /// What parsing it may cost.
     pub limits: ParseLimits,
+    /// Links of a sitemap that are worth making: more would be refused.
+    pub max_links: Option<usize>,
     /// The URLs that redirected here, first to last.
     pub redirects: Vec<Url>,
     /// Who fetched it.
@@ -251,6 +258,15 @@ impl Page {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_str(self.text())
             .map_err(|error| format!("the answer is not the expected JSON: {error}").into())
+    }
+
+    /// The body as a sitemap: an index or a list of URLs, as XML, plain text, RSS or Atom, packed or not;
+    /// or as a robots.txt, which names sitemaps. What is found can be [followed](Sitemap::follow).
+    ///
+    /// # Errors
+    /// If it is none of them.
+    pub fn sitemap(&self) -> Result<Sitemap<'_>> {
+        Ok(Sitemap::of(self)?)
     }
 
     /// The elements that match, in document order.

@@ -10,9 +10,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nephila::page::{ChangeFreq, Context, Page, SitemapEntry, SitemapKind};
 use nephila::policy::retry::{LONGEST, parse_retry_after};
 use nephila::policy::robots::{MAX_BYTES, Robots, path_to_match, to_text};
-use nephila::request::{LinkParam, Refresh, WebLink};
+use nephila::request::{LinkParam, Refresh, Response, WebLink};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -202,5 +203,87 @@ fn link_header() {
         let found: Vec<_> = links.iter().flat_map(references).collect();
         let expected = case["refs"].as_array().cloned().unwrap_or_default();
         (found != expected).then(|| format!("{case} gave {found:?}"))
+    });
+}
+
+fn has(case: &Value, setting: &str) -> bool {
+    text(case, "config").contains(&format!("{setting}=true"))
+}
+
+/// The URL as the source had it, which in one test put parameters in order and dropped fragments.
+fn location(case: &Value, url: &Url) -> String {
+    if !text(case, "test").contains("filterUrls") {
+        return url.to_string();
+    }
+    let mut url = url.clone();
+    url.set_fragment(None);
+    let mut pairs: Vec<_> = url.query().unwrap_or_default().split('&').collect();
+    pairs.sort_unstable();
+    let query = pairs.join("&");
+    url.set_query((!query.is_empty()).then_some(&query));
+    url.to_string()
+}
+
+fn matches_entry(case: &Value, entry: &SitemapEntry, expected: &Value) -> bool {
+    let is_page = case["is_index"] == false;
+    let freq = |freq: ChangeFreq| format!("{freq:?}").to_uppercase();
+    let priority = f64::from(entry.priority.unwrap_or(0.5));
+    let expected_priority = expected["priority"].as_f64().unwrap_or(0.5);
+    entry.is_map != is_page
+        && location(case, &entry.url) == expected["loc"]
+        && Value::from(entry.lastmod.map(|moment| moment.to_string())) == expected["lastmod"]
+        && (!is_page || Value::from(entry.changefreq.map(freq)) == expected["changefreq"])
+        && (priority - expected_priority).abs() < 1e-6
+}
+
+#[test]
+fn sitemaps() {
+    let file = "sitemaps.json";
+    let Some(cases) = cases(file) else { return };
+    check_all(file, &cases, |case| {
+        let body = match case["body_b64"].as_str() {
+            Some(encoded) => from_base64(encoded),
+            None => text(case, "body").as_bytes().to_vec(),
+        };
+        let url = Url::parse(text(case, "url")).expect("a URL");
+        let mut response = Response::new(url, body);
+        let kind = text(case, "content_type")
+            .parse()
+            .expect("a header's value");
+        response.headers.insert("content-type", kind);
+        let page = Page::new(response, Context::default());
+        let map = match page.sitemap() {
+            Ok(map) if has(case, "strict") => map.strict(),
+            Ok(map) => map,
+            Err(error) => return case["error"].is_null().then(|| format!("{case}: {error}")),
+        };
+        let kind = map.kind();
+        let (mut entries, mut error) = (Vec::new(), None);
+        for entry in map {
+            match entry {
+                Ok(entry) => entries.push(entry),
+                Err(broken) => error = Some(broken),
+            }
+        }
+        if !case["error"].is_null() {
+            return error.is_none().then(|| format!("{case}: no error"));
+        }
+        let kinds = match kind {
+            SitemapKind::Index => "INDEX",
+            SitemapKind::Urls => "XML",
+            SitemapKind::Text => "TEXT",
+            SitemapKind::Rss => "RSS",
+            SitemapKind::Atom => "ATOM",
+            _ => "",
+        };
+        let expected = case["entries"].as_array().expect("a list of entries");
+        let passes = kinds == text(case, "type")
+            && (error.is_none() || has(case, "allowPartial"))
+            && entries.len() == expected.len()
+            && entries
+                .iter()
+                .zip(expected)
+                .all(|(entry, expected)| matches_entry(case, entry, expected));
+        (!passes).then(|| format!("{case} gave {entries:?} {error:?}"))
     });
 }

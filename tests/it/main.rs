@@ -49,6 +49,8 @@ mod logins;
 mod middleware;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod sitemap;
 mod tls;
 #[cfg(test)]
 mod tutorial;
