@@ -25,6 +25,7 @@ mod read;
 mod refresh;
 mod selector;
 mod sitemap;
+mod structured;
 mod text;
 
 pub use element::Element;
