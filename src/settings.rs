@@ -17,6 +17,7 @@ mod human;
 mod identity;
 mod layers;
 mod secret;
+mod limit;
 mod table;
 mod url_pattern;
 
@@ -28,6 +29,7 @@ pub use human::{parse_bytes, parse_duration, parse_rate};
 pub(crate) use identity::is_proxy_url;
 pub use identity::{AuthByOrigin, AuthSettings, ClientCertificate, SessionSettings, TlsVersion};
 pub use layers::{Layer, Origins};
+pub use limit::{PrefixBudget, QuietHours};
 pub use secret::{ProxyUrl, Secret, Unset};
 pub use table::{SETTINGS, Setting, closest, setting_named};
 pub use url_pattern::url_pattern;
@@ -123,6 +125,21 @@ pub struct Settings {
     /// Time of this run; then it stops, resumable. Unset: no limit.
     #[serde(with = "human::optional_duration")]
     pub max_time: Option<Duration>,
+    /// Items of this run; then it stops, resumable. Unset: no limit.
+    pub max_items: Option<u64>,
+    /// Bytes of bodies, on the wire, of this run; then it stops, resumable. Unset: no limit.
+    #[serde(with = "human::optional_bytes")]
+    pub max_bytes: Option<u64>,
+    /// Failed pages of this run, missing ones not counted; then it stops, resumable. Unset: no limit.
+    pub max_failed: Option<u64>,
+    /// Pages of the crawl per day (UTC), over all of its runs; then it stops, resumable. Unset: no
+    /// limit.
+    pub max_pages_per_day: Option<u64>,
+    /// Pages of parts of a site, over all runs: `"/tag/ 100"`, `"https://shop.example/old/ 1000"`. What
+    /// is found beyond is skipped.
+    pub budgets: Vec<String>,
+    /// Hours of the day in which nothing is sent: `"08:00-18:00"` (UTC) or `"08:00-18:00 +02:00"`.
+    pub quiet_hours: Option<String>,
     /// The longest time that a crawl waits if all that is left to do waits for its host or its next
     /// try; if it were longer, the run stops, resumable.
     #[serde(with = "human::duration")]
@@ -311,6 +328,12 @@ impl Default for Settings {
             max_depth: None,
             max_pages: None,
             max_time: None,
+            max_items: None,
+            max_bytes: None,
+            max_failed: None,
+            max_pages_per_day: None,
+            budgets: Vec::new(),
+            quiet_hours: None,
             max_wait: Duration::from_mins(15),
             max_errors: ErrorBudget::Pages(0),
             allow_empty: false,

@@ -12,7 +12,9 @@ CREATE TABLE crawl (
     state    TEXT    NOT NULL,            -- open: can be resumed; finished; dropped: replaced, its rows are on their way out; gone
     seeded   INTEGER NOT NULL DEFAULT 0,  -- 1: all seeds are in the queue
     started  INTEGER NOT NULL,            -- when its first run began
-    finished INTEGER                      -- when its queue was empty
+    finished INTEGER,                     -- when its queue was empty
+    round    INTEGER NOT NULL DEFAULT 1,  -- 1: its pages are asked for the first time; 2: again...
+    again    INTEGER                      -- a new round is being prepared: page.id up to which that is done
 );
 CREATE INDEX crawl_spider ON crawl (spider, args);
 
@@ -33,6 +35,9 @@ CREATE TABLE run (
     redirects INTEGER NOT NULL DEFAULT 0,  -- pages that led elsewhere
     retries   INTEGER NOT NULL DEFAULT 0,  -- tries that were put back into the queue
     known     INTEGER NOT NULL DEFAULT 0,  -- requests seen for the first time
+    requeued  INTEGER NOT NULL DEFAULT 0,  -- pages of earlier runs that it put back into the queue
+    forgotten INTEGER NOT NULL DEFAULT 0,  -- pages of earlier runs that it took out of page and seen
+    unchanged INTEGER NOT NULL DEFAULT 0,  -- of the done: pages that were as before, and whose step was spared
     items     INTEGER NOT NULL DEFAULT 0,  -- items stored: new, changed and same
     new       INTEGER NOT NULL DEFAULT 0,  -- items not known before
     changed   INTEGER NOT NULL DEFAULT 0,  -- items whose content differs from what was stored
@@ -100,6 +105,7 @@ CREATE TABLE page (
     id      INTEGER PRIMARY KEY,  -- the request's number
     run     INTEGER NOT NULL,     -- run.id
     host    INTEGER NOT NULL,     -- host.id
+    fp      INTEGER NOT NULL,     -- as in seen
     step    TEXT    NOT NULL,     -- the step that read the answer
     path    TEXT    NOT NULL,     -- canonical path and query; the view `url` has it whole
     state   TEXT    NOT NULL,     -- done, failed or skipped
@@ -108,14 +114,36 @@ CREATE TABLE page (
     status  INTEGER NOT NULL,     -- HTTP status; 0: no answer
     ms      INTEGER NOT NULL,     -- from request to last byte
     bytes   INTEGER NOT NULL,     -- of the body, on the wire
+    ord     INTEGER NOT NULL,     -- as in queue
     depth   INTEGER NOT NULL,     -- links from a seed
     tries   INTEGER NOT NULL,     -- tries that failed before
     parent  INTEGER,              -- page.id of the page it was found on; NULL: a seed
     at      INTEGER NOT NULL,     -- when it was written
-    args    TEXT,                 -- as in queue; kept if the page failed, so that it can be tried again
-    spec    TEXT                  -- as in queue; kept if the page failed
+    args    TEXT,                 -- as in queue; kept if it is not done, or may be asked for in another round
+    spec    TEXT                  -- as in queue
 );
 CREATE INDEX page_not_done ON page (run) WHERE state <> 'done';
+
+CREATE TABLE visit (
+    -- What must be known of a page to tell whether it has changed, for steps that say when they want
+    -- their pages again.
+    page     INTEGER PRIMARY KEY,  -- number of the request: page.id, or queue.seq once it is queued again
+    at       INTEGER NOT NULL,     -- when it was last asked for
+    changed  INTEGER NOT NULL,     -- when its content was last found to be another
+    every    INTEGER,              -- milliseconds until it is asked for again, where that adapts
+    etag     TEXT,                 -- of the answer
+    modified TEXT,                 -- Last-Modified of the answer
+    hash     INTEGER               -- keyed hash of the body
+);
+
+CREATE TABLE spent (
+    -- What was used of the budgets that hold over runs.
+    crawl  INTEGER NOT NULL,  -- crawl.id
+    budget TEXT    NOT NULL,  -- its name: day, or a prefix of URLs
+    day    INTEGER NOT NULL,  -- days since 1970; 0: for good
+    pages  INTEGER NOT NULL,
+    PRIMARY KEY (crawl, budget, day)
+) WITHOUT ROWID;
 
 CREATE TABLE attempt (
     -- Tries that failed and were put back into the queue; the last try is the page itself.

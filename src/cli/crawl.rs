@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::database::Database;
 use super::failure::Failure;
 use super::flags::{ArgFlags, SettingFlags, quoted};
-use super::interrupt::Interrupts;
+use super::interrupt::{Interrupts, Looks};
 use super::items::Destination;
 use super::project::Project;
 use super::{orphans, output, spiders};
@@ -14,7 +14,7 @@ use crate::engine::{Event, Report};
 use crate::request::without_logins;
 use crate::settings::Settings;
 use crate::spider::Spider;
-use crate::store::Resumed;
+use crate::store::{Resumed, Round};
 use crate::ui::{Crawled, Mode, Progress, Screen, clean, count, plural, verdict};
 
 const EXAMPLES: &str = "\
@@ -68,7 +68,7 @@ pub(super) enum ProgressMode {
 }
 
 impl ProgressMode {
-    fn mode(self) -> Mode {
+    pub(super) fn mode(self) -> Mode {
         let terminal = output::style().terminal;
         match self {
             Self::Auto | Self::Bar if terminal => Mode::Bar,
@@ -109,6 +109,7 @@ impl Crawl {
             settings,
             database,
             fresh: self.fresh,
+            retry: None,
             mode: self.progress.mode(),
         };
         let tables = order.tables();
@@ -146,6 +147,8 @@ pub(super) struct Order {
     pub(super) settings: Settings,
     pub(super) database: Database,
     pub(super) fresh: bool,
+    /// Pages to be tried again, by number.
+    pub(super) retry: Option<Vec<i64>>,
     pub(super) mode: Mode,
 }
 
@@ -171,10 +174,16 @@ impl Order {
             .db(&self.database.url)
             .settings(self.settings.clone())
             .fresh(self.fresh)
-            .on_event(progress.hook())
-            .on_event(resumed(screen.clone()));
+            .on_event(progress.hook());
+        let crawl = match &self.retry {
+            Some(pages) => crawl.retry(pages.clone()),
+            None => crawl,
+        };
+        let crawl = crawl.on_event(resumed(screen.clone(), self.retry.is_some()));
         let interrupts = Interrupts::listen(crawl.stop_handle(), screen.clone())?;
+        let looks = Looks::listen(crawl.inspector(), screen.clone())?;
         let outcome = crawl.run().await;
+        drop(looks);
         drop(interrupts);
         progress.end().await;
         let report = outcome?;
@@ -195,18 +204,41 @@ impl Order {
     }
 }
 
-/// Says that an interrupted crawl goes on.
-fn resumed(screen: Screen) -> impl FnMut(&Event) + Send + 'static {
+/// Says that an interrupted crawl goes on, or a finished one is done again.
+fn resumed(screen: Screen, retries: bool) -> impl FnMut(&Event) + Send + 'static {
     move |event| {
         if let Event::Started {
             spider,
             resumed: Some(resumed),
             ..
         } = event
+            && !retries
         {
             screen.say(&going_on(spider, *resumed));
         }
+        if let Event::Started {
+            spider,
+            resumed: None,
+            round: Some(round),
+            ..
+        } = event
+        {
+            screen.say(&once_more(spider, *round));
+        }
     }
+}
+
+fn once_more(spider: &str, round: Round) -> String {
+    let resting = match round.resting {
+        0 => String::new(),
+        resting => format!(", {} not due yet", count(resting)),
+    };
+    format!(
+        "crawling {} again, round {}: {} to look at{resting} (--fresh starts anew)",
+        clean(spider),
+        round.number,
+        plural(round.queued, "page"),
+    )
 }
 
 fn going_on(spider: &str, resumed: Resumed) -> String {

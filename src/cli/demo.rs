@@ -80,6 +80,7 @@ async fn crawl(site: &Site, db: Option<&str>, screen: &Screen) -> Result<u8, Fai
         settings,
         database,
         fresh: true,
+        retry: None,
         mode: if terminal { Mode::Bar } else { Mode::Line },
     };
     let report = order.run(screen).await?;

@@ -119,7 +119,7 @@ impl From<StoreError> for Failure {
             }
             StoreError::Full { .. } => Self { code: 3, ..failure }
                 .more("stopped cleanly, nothing is lost; free space, then run the same command"),
-            StoreError::Open { .. } | StoreError::Schema { .. } => failure,
+            StoreError::Open { .. } | StoreError::Schema { .. } | StoreError::Query(_) => failure,
             _ => Self {
                 code: 70,
                 ..failure

@@ -3,8 +3,8 @@
 use tokio::task::JoinHandle;
 
 use super::failure::Failure;
-use crate::engine::StopHandle;
-use crate::ui::Screen;
+use crate::engine::{Inspector, StopHandle};
+use crate::ui::{Screen, clean};
 
 /// Listens for signals until it is dropped.
 #[derive(Debug)]
@@ -26,6 +26,41 @@ impl Interrupts {
             std::process::exit(130);
         };
         Ok(Self(tokio::spawn(listen)))
+    }
+}
+
+/// Tells on SIGUSR1 what the crawl is at, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Looks(#[cfg(unix)] JoinHandle<()>);
+
+impl Looks {
+    #[cfg(unix)]
+    pub(super) fn listen(inspector: Inspector, screen: Screen) -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut asked = signal(SignalKind::user_defined1())?;
+        let listen = async move {
+            while asked.recv().await.is_some() {
+                let told = inspector.look().await;
+                let told = told.unwrap_or_else(|| "the crawl does not answer".to_owned());
+                for line in told.lines() {
+                    screen.say(&clean(line));
+                }
+            }
+        };
+        Ok(Self(tokio::spawn(listen)))
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
+    pub(super) fn listen(_: Inspector, _: Screen) -> Result<Self, Failure> {
+        Ok(Self())
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Looks {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -19,10 +19,13 @@ mod crawl;
 mod database;
 mod demo;
 mod explain;
+mod failed;
 mod failure;
 mod fetch;
 mod flags;
 mod format;
+mod gc;
+mod hosts;
 mod interrupt;
 mod items;
 mod list;
@@ -34,7 +37,10 @@ mod panics;
 mod project;
 mod query;
 mod robots;
+mod resume;
+mod retry;
 mod rows;
+mod runs;
 mod spiders;
 mod stats;
 mod table;
@@ -98,12 +104,17 @@ enum Command {
     Demo(demo::Demo),
     New(new::New),
     Crawl(Box<crawl::Crawl>),
+    Resume(Box<resume::Resume>),
+    Retry(Box<retry::Retry>),
     List(list::List),
     Query(query::Query),
     Stats(stats::Stats),
+    Failed(failed::Failed),
+    Hosts(hosts::Hosts),
     Explain(explain::Explain),
     Fetch(Box<fetch::Fetch>),
     Robots(Box<robots::RobotsOf>),
+    Gc(gc::Gc),
     Config(Box<config::Config>),
     Completions(completions::Completions),
 }
@@ -113,7 +124,11 @@ impl Command {
     fn needs_spiders(&self) -> bool {
         match self {
             Self::Crawl(crawl) => !crawl.is_url(),
-            Self::Config(_) | Self::List(_) | Self::Explain(_) => true,
+            Self::Config(_)
+            | Self::List(_)
+            | Self::Explain(_)
+            | Self::Resume(_)
+            | Self::Retry(_) => true,
             Self::Fetch(fetch) => fetch.needs_spiders(),
             _ => false,
         }
@@ -155,6 +170,11 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Demo(demo) => block_on(demo.run(db, &screen)),
         Command::New(new) => new.run(),
         Command::Crawl(crawl) => block_on(crawl.run(db, &screen)),
+        Command::Resume(resume) => block_on(resume.run(db, &screen)),
+        Command::Retry(retry) => block_on(retry.run(db, &screen)),
+        Command::Failed(failed) => block_on(failed.run(db)),
+        Command::Hosts(hosts) => block_on(hosts.run(db)),
+        Command::Gc(gc) => block_on(gc.run(db)),
         Command::List(list) => block_on(list.run(db)),
         Command::Query(query) => block_on(query.run(db)),
         Command::Stats(stats) => block_on(stats.run(db)),

@@ -23,7 +23,10 @@ pub(super) async fn check(
     let Ok(reader) = store::open_reader(&database.url).await else {
         return Ok(());
     };
-    for (step, count) in queued_steps(&*reader, spider.name(), args).await? {
+    let Some(open) = open(&*reader, spider.name(), args).await? else {
+        return Ok(());
+    };
+    for (step, count) in queued_steps(&*reader, open).await? {
         let is_file = StepRef::named(step.clone()).is_file();
         if is_file || step_named(spider, &step).is_some() {
             continue;
@@ -39,29 +42,37 @@ pub(super) async fn check(
             spider.name()
         ))
         .more(format!("{renamed} #[step(was = \"{step}\")] above it"))
+        .more(format!(
+            "or drop them:  nephila retry {}{} --step {step} --discard",
+            last_run(&*reader, open).await?,
+            database.flag
+        ))
         .more("or start anew:  --fresh"));
     }
     Ok(())
 }
 
-/// The steps that requests of the open crawl wait for, and how many do.
-async fn queued_steps(
-    reader: &dyn Reader,
-    spider: &str,
-    args: &str,
-) -> Result<Vec<(String, u64)>, Failure> {
+/// The crawl that would be gone on with.
+async fn open(reader: &dyn Reader, spider: &str, args: &str) -> Result<Option<i64>, Failure> {
     let args = without_logins(args);
     let crawls = reader.crawls().await?;
     let open = crawls
         .iter()
         .find(|crawl| crawl.state == "open" && crawl.spider == spider && crawl.args == args);
-    let Some(open) = open else {
-        return Ok(Vec::new());
-    };
+    Ok(open.map(|crawl| crawl.id))
+}
+
+async fn last_run(reader: &dyn Reader, crawl: i64) -> Result<i64, Failure> {
+    let runs = reader.runs().await?;
+    let last = runs.iter().find(|run| run.crawl == crawl);
+    Ok(last.map_or(0, |run| run.id.0))
+}
+
+/// The steps that requests of a crawl wait for, and how many do.
+async fn queued_steps(reader: &dyn Reader, crawl: i64) -> Result<Vec<(String, u64)>, Failure> {
     let sql = format!(
         "SELECT step, count(*) FROM (SELECT step FROM queue JOIN host ON host.id = queue.host \
-         WHERE host.crawl = {} LIMIT {LOOKED_AT}) GROUP BY step",
-        open.id
+         WHERE host.crawl = {crawl} LIMIT {LOOKED_AT}) GROUP BY step"
     );
     let (_, rows) = collect(reader, &sql).await?;
     let step = |row: Vec<Value>| match row.as_slice() {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use url::Url;
 
 use super::dispatcher::Message;
 use super::event::{Event, PageEvent};
@@ -88,6 +89,7 @@ impl Committer {
                 work.batch.cookies = http.sessions().take_changed();
                 work.batch.cookies.extend(logins);
             }
+            work.batch.spent = self.shared.budgets.spent(work.pages());
             self.write(work).await?;
         }
         Ok(())
@@ -176,6 +178,9 @@ impl Committer {
         events: Vec<PageEvent>,
         seeded: Option<u64>,
     ) {
+        let shared = Arc::clone(&self.shared);
+        let budgets = &shared.budgets;
+        budgets.count(&batch.spent);
         let mut settled = Vec::with_capacity(batch.pages.len());
         let mut queued = receipt.fresh_seeds;
         for ((commit, event), receipt) in batch.pages.iter().zip(events).zip(&receipt.pages) {
@@ -185,7 +190,10 @@ impl Committer {
             }
             queued += u64::from(receipt.fresh);
             for new in &commit.requests {
-                self.shared.known.insert(new.request.link);
+                let may_be_dropped = commit.stop_when_known.as_ref();
+                if may_be_dropped.is_none_or(|stop| *stop.step != *new.request.step.name) {
+                    self.shared.known.insert(new.request.link);
+                }
             }
             self.stream(&commit.records).await;
             for refused in &commit.refused {
@@ -193,6 +201,15 @@ impl Committer {
             }
             if counts_as_page(&commit.verdict) {
                 self.shared.pages.fetch_add(1, Ordering::Relaxed);
+            }
+            let items = receipt.items_new + receipt.items_changed + receipt.items_same;
+            budgets.items.fetch_add(u64::from(items), Ordering::Relaxed);
+            budgets.bytes.fetch_add(event.bytes, Ordering::Relaxed);
+            if event.state == PageState::Failed
+                && counts_as_page(&commit.verdict)
+                && !is_missing(&event)
+            {
+                budgets.failed.fetch_add(1, Ordering::Relaxed);
             }
             self.shared.bus.emit(&page_event(commit, event, *receipt));
         }
@@ -224,6 +241,11 @@ impl Committer {
     }
 }
 
+/// A link to a page that does not exist.
+fn is_missing(event: &PageEvent) -> bool {
+    event.depth > 0 && matches!(event.status, 404 | 410)
+}
+
 fn counts_as_page(verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Page(row) => row.state != PageState::Skipped && row.reason != Some("redirect"),
@@ -246,6 +268,13 @@ struct Work {
 }
 
 impl Work {
+    /// The URLs of the pages that budgets count.
+    fn pages(&self) -> impl Iterator<Item = &Url> {
+        let pages = self.batch.pages.iter().zip(&self.events);
+        let counted = pages.filter(|(commit, _)| counts_as_page(&commit.verdict));
+        counted.map(|(_, event)| &event.url)
+    }
+
     fn from(entries: impl Iterator<Item = Entry>) -> Self {
         let mut work = Self {
             batch: Batch::default(),
@@ -298,6 +327,7 @@ fn split(batch: Batch, events: Vec<PageEvent>, sent: Option<u64>) -> Vec<Work> {
         seeded,
         cookies,
         hosts,
+        spent,
     } = batch;
     let rest = Batch {
         pages: Vec::new(),
@@ -305,6 +335,7 @@ fn split(batch: Batch, events: Vec<PageEvent>, sent: Option<u64>) -> Vec<Work> {
         seeded,
         cookies,
         hosts,
+        spent,
     };
     let mut all = vec![Work {
         batch: rest,

@@ -7,6 +7,7 @@
 
 mod hosts;
 mod leases;
+mod looks;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,25 +15,29 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument;
 use url::Url;
 
 use self::hosts::{Errands, Known, Strangers};
-use super::StopHandle;
+use self::looks::InHand;
 use super::committer::Committed;
 use super::event::{Event, Stop};
 use super::flight::{Flights, Limits};
+use super::inspect::{self, Looks};
 use super::lanes::Lanes;
 use super::life::{self, Exchange};
 use super::login::Turn;
 use super::rules::Hop;
 use super::shared::Shared;
+use super::{SharedRoom, StopHandle};
 use crate::clock;
 use crate::frontier::{Frontier, Next};
 use crate::policy::traps::HostPages;
 use crate::request::{HostKey, Source};
+use crate::settings::QuietHours;
 use crate::spider::step_named;
 use crate::store::{Beat, Host, News, Rest, Store, StoreError, Taken, Ticket, TicketKey};
 
@@ -108,6 +113,8 @@ struct Waiting {
 pub(super) struct Start {
     /// When the leases of hosts end unless there is a sign of life before.
     pub(super) lapses: Option<Instant>,
+    /// There may be requests before the seeds come.
+    pub(super) queued: bool,
     /// Seeds are yet to come.
     pub(super) seeding: bool,
 }
@@ -142,6 +149,16 @@ pub(super) struct Dispatcher {
     stop: StopHandle,
     stopping: Option<(Stop, Instant)>,
     ends_at: Option<Instant>,
+    /// Requests in hand that count against a budget of a part of the site, and which.
+    in_budget: HashMap<i64, usize>,
+    quiet: Option<QuietHours>,
+    /// Requests in hand, to look into.
+    hands: HashMap<i64, InHand>,
+    looks: Looks,
+    limits: inspect::Limits,
+    /// Waits for a slot of the shared room, and has got one.
+    wants_room: bool,
+    spare: Option<OwnedSemaphorePermit>,
 }
 
 impl Dispatcher {
@@ -150,7 +167,7 @@ impl Dispatcher {
         store: Arc<dyn Store>,
         (sender, messages): (mpsc::Sender<Message>, mpsc::Receiver<Message>),
         jobs: Lanes,
-        stop: StopHandle,
+        (stop, looks): (StopHandle, Looks),
         start: Start,
     ) -> Self {
         let now = Instant::now();
@@ -158,6 +175,8 @@ impl Dispatcher {
             .settings
             .max_time
             .and_then(|time| now.checked_add(time));
+        let quiet = shared.settings.quiet_hours.as_deref();
+        let quiet = quiet.and_then(QuietHours::parse);
         Self {
             frontier: Frontier::new(now, fastrand::u64(..)),
             messages,
@@ -181,6 +200,13 @@ impl Dispatcher {
             stop,
             stopping: None,
             ends_at,
+            in_budget: HashMap::new(),
+            quiet,
+            hands: HashMap::new(),
+            looks,
+            limits: inspect::Limits::new(now),
+            wants_room: false,
+            spare: None,
             store,
             shared,
         }
@@ -210,13 +236,24 @@ impl Dispatcher {
             self.shared
                 .in_hand
                 .store(self.frontier.in_hand(), Ordering::Relaxed);
+            self.note_limit();
             self.sleep(wake).await;
+            self.limits.pass(&self.shared, Instant::now());
         }
     }
 
     /// Sends out what may go, asks the store for more, and says when there is something to do again.
     fn work(&mut self, now: Instant) -> Instant {
         self.live(now);
+        if let Some(left) = self
+            .quiet
+            .and_then(|quiet| quiet.left(clock::now().as_second()))
+        {
+            if left > self.shared.settings.max_wait {
+                self.stop_for(Stop::Limit("quiet_hours"), now);
+            }
+            return now + left;
+        }
         self.run_errands(now);
         self.grant_turns(now);
         let mut wake = self.launch(now);
@@ -265,6 +302,11 @@ impl Dispatcher {
                     self.hear(message);
                 }
             }
+            look = self.looks.next() => {
+                // Who asked may have gone.
+                let _ = look.send(self.describe());
+            }
+            permit = room(&self.shared), if self.wants_room => self.spare = permit,
             () = self.stop.gentle.cancelled(), if !asked => {}
             () = self.stop.hard.cancelled() => {}
             () = tokio::time::sleep_until(wake) => {}
@@ -283,6 +325,8 @@ impl Dispatcher {
             self.stop_for(Stop::Limit("max_time"), now);
         } else if settings.max_pages.is_some_and(|max| pages >= max) {
             self.stop_for(Stop::Limit("max_pages"), now);
+        } else if let Some(limit) = self.shared.budgets.reached(settings) {
+            self.stop_for(Stop::Limit(limit), now);
         }
     }
 
@@ -302,22 +346,42 @@ impl Dispatcher {
 
     /// Sends out every request that may go now; the moment when the next one may.
     fn launch(&mut self, now: Instant) -> Instant {
+        self.wants_room = false;
+        let wake = self.launch_all(now);
+        self.spare = None;
+        wake
+    }
+
+    fn launch_all(&mut self, now: Instant) -> Instant {
         let idle = now + IDLE;
         if self.has_lapsed(now) {
             return idle;
         }
         while self.has_room() {
+            let Ok(room) = self.take_room() else {
+                return idle;
+            };
             match self.frontier.next(now) {
                 Next::Fetch(ticket) => {
                     self.fetching += 1;
                     self.count(ticket.key.host);
                     self.count_page(&ticket);
+                    self.spend(&ticket);
+                    let held = InHand::new(now, &ticket);
+                    self.hands.insert(ticket.key.seq, held);
+                    let span = life::span(&self.shared, &ticket);
                     let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
                     let flight = self.flights.start(ticket.key.host, ticket.tries, now);
                     let (jobs, lapses) = (self.jobs.clone(), self.start.lapses);
-                    self.tasks
-                        .spawn(life::live(shared, ticket, lapses, sender, jobs, flight));
+                    let held = life::Held {
+                        lapses,
+                        flight,
+                        room,
+                    };
+                    let live = life::live(shared, ticket, held, sender, jobs);
+                    self.tasks.spawn(live.instrument(span));
                 }
+                // A slot that is not used is free for others.
                 Next::At(at) => return at.min(idle),
                 Next::Nothing => return idle,
             }
@@ -343,16 +407,60 @@ impl Dispatcher {
         self.flights.look(now, &limits, &self.frontier)
     }
 
+    /// A slot of the room that is shared with other crawls, if there is one.
+    fn take_room(&mut self) -> Result<Option<OwnedSemaphorePermit>, ()> {
+        let Some(SharedRoom(room)) = &self.shared.room else {
+            return Ok(None);
+        };
+        let permit = self
+            .spare
+            .take()
+            .or_else(|| Arc::clone(room).try_acquire_owned().ok());
+        self.wants_room = permit.is_none();
+        permit.map(Some).ok_or(())
+    }
+
+    /// Counts a request against the budget of its part of the site; when that is used up, what is left
+    /// of it is weeded out.
+    fn spend(&mut self, ticket: &Ticket) {
+        let Some(budget) = self.shared.budgets.of(&ticket.request.url) else {
+            return;
+        };
+        self.in_budget.insert(ticket.key.seq, budget);
+        if self.is_used_up(budget) {
+            for host in self.frontier.keys() {
+                self.weed(host);
+            }
+        }
+    }
+
+    /// Whether a budget is used up by what is stored and what is in hand.
+    fn is_used_up(&self, budget: usize) -> bool {
+        let in_hand = self.in_budget.values().filter(|of| **of == budget).count();
+        self.shared.budgets.left(budget) <= in_hand as u64
+    }
+
+    /// Whether so much is answered and not yet stored that nothing more is asked for.
+    fn is_full(&self) -> bool {
+        let settings = &self.shared.settings;
+        let backlog = settings.concurrency + 2 * settings.commit_pages;
+        self.frontier.in_hand() >= settings.concurrency + backlog
+    }
+
     fn has_room(&self) -> bool {
         let settings = &self.shared.settings;
         let in_hand = self.frontier.in_hand();
-        let backlog = settings.concurrency + 2 * settings.commit_pages;
         let pages = self.shared.pages.load(Ordering::Relaxed);
         self.fetching < settings.concurrency
-            && in_hand < settings.concurrency + backlog
+            && !self.is_full()
             && settings
                 .max_pages
                 .is_none_or(|max| pages + (in_hand as u64) < max)
+            && self
+                .shared
+                .budgets
+                .left_today()
+                .is_none_or(|left| (in_hand as u64) < left)
     }
 
     /// Fills windows and gives drained hosts back.
@@ -477,6 +585,9 @@ impl Dispatcher {
 
     fn fetched(&mut self, exchange: &Exchange) {
         let host = exchange.key.host;
+        if let Some(held) = self.hands.get_mut(&exchange.key.seq) {
+            held.is_answered = true;
+        }
         self.fetching -= 1;
         self.frontier.fetched(host, exchange.tries);
         if exchange.gave_way {
@@ -515,6 +626,8 @@ impl Dispatcher {
     fn committed(&mut self, committed: Committed) {
         for key in committed.settled {
             self.frontier.settled(key);
+            self.in_budget.remove(&key.seq);
+            self.hands.remove(&key.seq);
         }
         for host in committed.fresh.into_keys() {
             if !self.frontier.found(host) {
@@ -539,6 +652,8 @@ impl Dispatcher {
     fn returned(&mut self, keys: Vec<TicketKey>) {
         for key in keys {
             self.frontier.settled(key);
+            self.in_budget.remove(&key.seq);
+            self.hands.remove(&key.seq);
             self.frontier.found(key.host);
         }
     }
@@ -592,6 +707,7 @@ impl Dispatcher {
 
     /// Ends: what is still under way is dropped, and stays in the queue; leases go back.
     async fn finish(mut self, stop: Stop) -> Stop {
+        self.limits.tell(&self.shared);
         self.tasks.shutdown().await;
         let hosts = with_pace(self.frontier.dissolve());
         let release = self.store.release(hosts);
@@ -601,6 +717,12 @@ impl Dispatcher {
             _ => stop,
         }
     }
+}
+
+/// Waits for a slot of the shared room. The order is that of asking: nobody waits for ever.
+async fn room(shared: &Shared) -> Option<OwnedSemaphorePermit> {
+    let SharedRoom(room) = shared.room.as_ref()?;
+    Arc::clone(room).acquire_owned().await.ok()
 }
 
 fn with_pace(hosts: Vec<(Host, Instant)>) -> Vec<Host> {

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::page::{FieldError, Truncation};
 use crate::request::Source;
-use crate::store::{PageReceipt, PageState, Refused, Resumed, RunId};
+use crate::store::{PageReceipt, PageState, Refused, Resumed, Round, RunId};
 
 /// Something that happened. Hooks get every one of them, in order, from the task that did it.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub enum Event {
         spider: String,
         /// Set if an interrupted crawl goes on.
         resumed: Option<Resumed>,
+        /// Set if it is not the first time that its pages are asked for.
+        round: Option<Round>,
     },
     /// Requests entered the frontier that were not known before (seeds, or found on pages).
     Queued {
@@ -68,6 +70,13 @@ pub enum Event {
         until: Timestamp,
         /// Its requests of today are used up; else it is in trouble, and an answer ends that.
         used_up: bool,
+    },
+    /// What kept the crawl from going faster for a while; told about once a second.
+    Limited {
+        /// In words: "x.org: Crawl-delay", "concurrency", "steps", "store".
+        by: String,
+        /// For how long.
+        took: Duration,
     },
     /// Links of a page that never became requests.
     Refused(Refused),

@@ -4,13 +4,14 @@
 //! takes too long or does not come back costs its own page and nothing else.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::dispatcher::Message;
 use super::event::Event;
@@ -115,6 +116,14 @@ impl Executors {
     fn add(&mut self) -> std::io::Result<()> {
         let thread = StepThread::new(self.end.child_token(), self.living.clone());
         let thread = Arc::new(thread);
+        let mut threads = self
+            .shared
+            .threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|thread| thread.strong_count() > 0);
+        threads.push(Arc::downgrade(&thread));
+        drop(threads);
         self.threads.push(Watched::new(Arc::clone(&thread)));
         let worker = Worker {
             shared: Arc::clone(&self.shared),
@@ -329,7 +338,8 @@ impl Worker {
 
 /// Runs a job to its end, whatever that is.
 async fn run(shared: &Shared, job: Job, held: &Held) {
-    let finished = AssertUnwindSafe(step::run(shared, job, held)).catch_unwind();
+    let span = life::span(shared, &held.ticket);
+    let finished = AssertUnwindSafe(step::run(shared, job, held).instrument(span)).catch_unwind();
     let finished = finished
         .await
         .unwrap_or_else(|panic| held.failed("panic", panics::described(&*panic)));

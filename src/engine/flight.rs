@@ -133,6 +133,7 @@ mod tests {
     fn ticket(seq: i64, tries: u16) -> Ticket {
         let url = "http://a.test/".parse().unwrap();
         Ticket {
+            visit: None,
             key: TicketKey {
                 host: HOST,
                 order: 0,

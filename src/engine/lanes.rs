@@ -53,6 +53,11 @@ pub(super) fn lanes(capacity: usize) -> (Lanes, Waiting) {
 }
 
 impl Lanes {
+    /// Jobs that wait.
+    pub(super) fn len(&self) -> usize {
+        self.small.len() + self.large.len() + self.huge.len()
+    }
+
     /// Waits for room in the lane of the job. Only fails when the crawl is being torn down; the ticket
     /// is still in the queue then.
     pub(super) async fn send(&self, job: Job) {
@@ -122,6 +127,7 @@ mod tests {
     fn job(seq: i64, size: usize) -> Job {
         let url = Url::parse("http://a.test/").unwrap();
         let ticket = Ticket {
+            visit: None,
             key: TicketKey {
                 host: HostKey(1),
                 order: 0,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use super::committer::{Entry, Finished};
@@ -20,6 +20,7 @@ use super::identity;
 use super::lanes::Lanes;
 use super::login::{self, NoPass, Pass};
 use super::shared::{Refusal, Shared};
+use super::visits;
 use crate::clock;
 use crate::fetch::{FailureKind, FetchError};
 use crate::policy::redirect;
@@ -71,6 +72,17 @@ enum End {
     Saved(Response),
     /// It leads elsewhere.
     Redirect(Response),
+    /// It is as it was; the step is spared it.
+    Unchanged(Response),
+}
+
+/// What an exchange goes by, and holds as long as it lasts.
+pub(super) struct Held {
+    /// When the lease of its host ends.
+    pub(super) lapses: Option<Instant>,
+    pub(super) flight: Arc<Flight>,
+    /// Of the room that is shared with other crawls.
+    pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
 /// Fetches `ticket` and hands what came on: to a step, or to the committer. Nothing is sent once the
@@ -78,13 +90,17 @@ enum End {
 pub(super) async fn live(
     shared: Arc<Shared>,
     mut ticket: Box<Ticket>,
-    lapses: Option<Instant>,
+    held: Held,
     dispatcher: mpsc::Sender<Message>,
     jobs: Lanes,
-    flight: Arc<Flight>,
 ) {
-    let mut flight = Some(flight);
     let identity = identity::assign(&shared, &mut ticket);
+    let Held {
+        lapses,
+        flight,
+        room,
+    } = held;
+    let mut flight = Some(flight);
     let pass = match login::ensure(&shared, &ticket, &dispatcher, &mut flight).await {
         Ok(pass) => pass,
         Err(none) => {
@@ -98,13 +114,15 @@ pub(super) async fn live(
     if lapses.is_some_and(|end| end <= started) {
         return lapse(&ticket, &dispatcher).await;
     }
+    let conditions = visits::set_conditions(&shared, &mut ticket);
     let outcome = tokio::select! {
         biased;
         outcome = identity::fetch(&shared, &mut ticket) => Some(outcome),
         () = gives_way(flight.as_deref()) => None,
     };
+    visits::clear_conditions(conditions, &mut ticket);
     let took = started.elapsed();
-    drop(flight);
+    drop((flight, room));
     let Some(outcome) = outcome else {
         give_way(&shared, &ticket, started, &dispatcher).await;
         return;
@@ -131,6 +149,11 @@ pub(super) async fn live(
         trouble: trouble(&shared, &outcome),
         gave_way: false,
     };
+    tracing::debug!(
+        status = exchange.status,
+        ms = took.as_millis() as u64,
+        "answered"
+    );
     // Only fails when the crawl is being torn down.
     let _ = dispatcher.send(Message::Fetched(exchange)).await;
     let end = match (logged_out, outcome) {
@@ -215,6 +238,20 @@ async fn conclude(
         End::Again { message, delay } => {
             let verdict = again(message, delay);
             commit(shared, finished(&ticket, verdict, took)).await;
+        }
+        End::Unchanged(response) => {
+            let (status, bytes) = (response.status.as_u16(), response.wire_bytes);
+            let row = page_row(
+                PageState::Done,
+                Some("unchanged"),
+                None,
+                status,
+                took,
+                bytes,
+            );
+            let mut finished = finished(&ticket, Verdict::Page(row), took);
+            finished.commit.visit = visits::next(shared, &ticket, &response, false);
+            commit(shared, finished).await;
         }
         End::Saved(response) => {
             commit(shared, download::saved(&ticket, &response, took)).await;
@@ -311,6 +348,19 @@ fn again(message: String, delay: Duration) -> Verdict {
         message,
         counts: true,
     }
+}
+
+/// What logs tell of a request.
+pub(super) fn span(shared: &Shared, ticket: &Ticket) -> tracing::Span {
+    let request = &ticket.request;
+    tracing::debug_span!(
+        "request",
+        spider = shared.spider.name(),
+        host = request.url.host_str(),
+        step = &*request.step.name,
+        attempt = ticket.tries + 1,
+        url = &*without_logins(request.url.as_str()),
+    )
 }
 
 /// Ends a request that must not be sent.
@@ -451,6 +501,9 @@ fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>
         }
     };
     let status = response.status;
+    if visits::is_unchanged(shared, ticket, &response) {
+        return End::Unchanged(response);
+    }
     let accepts = || {
         step_named(&*shared.spider, &ticket.request.step.name)
             .is_some_and(|step| step.accepts.contains(&status.as_u16()))
@@ -610,13 +663,6 @@ pub(super) fn finished(ticket: &Ticket, verdict: Verdict, took: Duration) -> Fin
         missed: Vec::new(),
         truncation: None,
     };
-    let commit = PageCommit {
-        key: ticket.key,
-        fingerprint: ticket.fingerprint,
-        verdict,
-        records: Vec::new(),
-        requests: Vec::new(),
-        refused: Vec::new(),
-    };
+    let commit = PageCommit::new(ticket, verdict);
     Finished { commit, event }
 }

@@ -50,6 +50,7 @@
 //! # }
 //! ```
 
+mod budgets;
 mod bus;
 mod committer;
 mod dispatcher;
@@ -61,6 +62,7 @@ mod fetcher;
 mod flight;
 mod identity;
 mod lanes;
+mod inspect;
 mod life;
 mod login;
 mod report;
@@ -74,11 +76,13 @@ mod shared;
 mod step;
 mod stream;
 mod vault;
+mod visits;
 mod watchdog;
 
 pub use emptier::Emptier;
 pub use event::{Event, PageEvent, Stop};
 pub use fetcher::Fetcher;
+pub use inspect::Inspector;
 pub use report::{
     ErrorGroup, HostCount, ItemCount, Problem, RefusedCount, Report, SlowedCount, Statistics,
     StepCount, pattern_of,
@@ -87,6 +91,7 @@ pub use report::{
 use std::sync::Arc;
 
 use bus::Hook;
+use inspect::Looks;
 
 use crate::fetch::{DynFetch, Fetch, Middleware, Middlewares};
 use crate::settings::{Settings, SettingsError};
@@ -101,8 +106,12 @@ pub struct Crawl {
     fetch: Option<Arc<dyn DynFetch>>,
     middlewares: Middlewares,
     fresh: bool,
+    retry: Option<Vec<i64>>,
     hooks: Vec<Hook>,
     stop: StopHandle,
+    looks: Looks,
+    inspector: Inspector,
+    room: Option<SharedRoom>,
 }
 
 /// Stops a running crawl from outside.
@@ -122,6 +131,17 @@ impl StopHandle {
     pub fn abort(&self) {
         self.gentle.cancel();
         self.hard.cancel();
+    }
+}
+
+/// Requests in flight that several crawls of one process share; see [`Crawl::shared`].
+#[derive(Clone, Debug)]
+pub struct SharedRoom(Arc<tokio::sync::Semaphore>);
+
+impl SharedRoom {
+    /// Room for so many requests at once.
+    pub fn new(requests: usize) -> Self {
+        Self(Arc::new(tokio::sync::Semaphore::new(requests.max(1))))
     }
 }
 
@@ -151,6 +171,7 @@ impl Crawl {
 
     /// As [`new`](Self::new), for a spider made by name.
     pub fn of(spider: Arc<dyn Spider>) -> Self {
+        let (inspector, looks) = Inspector::pair();
         Self {
             args: "{}".to_owned(),
             db: "sqlite:crawl.db".to_owned(),
@@ -159,8 +180,12 @@ impl Crawl {
             fetch: None,
             middlewares: Middlewares::new(),
             fresh: false,
+            retry: None,
             hooks: Vec::new(),
             stop: StopHandle::default(),
+            looks,
+            inspector,
+            room: None,
         }
     }
 
@@ -207,6 +232,14 @@ impl Crawl {
         self
     }
 
+    /// Goes on with the last crawl of the spider, also if it has finished, and tries these of its
+    /// pages again: their numbers, `page.id` in the database.
+    #[must_use]
+    pub fn retry(mut self, pages: Vec<i64>) -> Self {
+        self.retry = Some(pages);
+        self
+    }
+
     /// Fetches by other means than HTTP.
     #[must_use]
     pub fn fetch(mut self, fetch: impl Fetch) -> Self {
@@ -227,6 +260,21 @@ impl Crawl {
     pub fn on_event(mut self, hook: impl FnMut(&Event) + Send + 'static) -> Self {
         self.hooks.push(Box::new(hook));
         self
+    }
+
+    /// Shares the requests in flight with other crawls: all that were given the same `room` have so
+    /// many together, besides what each of them allows itself.
+    ///
+    /// Crawls take turns as slots get free; one that has nothing to send holds none.
+    #[must_use]
+    pub fn shared(mut self, room: &SharedRoom) -> Self {
+        self.room = Some(room.clone());
+        self
+    }
+
+    /// What looks into this crawl while it runs.
+    pub fn inspector(&self) -> Inspector {
+        self.inspector.clone()
     }
 
     /// What stops this crawl from outside.

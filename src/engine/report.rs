@@ -10,7 +10,7 @@ use super::emptier::{Emptier, emptier};
 use super::event::{Event, PageEvent, Stop};
 use crate::request::Source;
 use crate::settings::Settings;
-use crate::store::{PageState, Resumed};
+use crate::store::{PageState, Resumed, Round};
 
 /// At most this many groups of a kind are told apart; the rest is counted as "others".
 const MAX_GROUPS: usize = 1_000;
@@ -25,6 +25,8 @@ pub struct Statistics {
     pub run: i64,
     /// How far the crawl was when this run took it up.
     pub resumed: Option<Resumed>,
+    /// Which time it is that the crawl's pages are asked for, if it is not the first.
+    pub round: Option<Round>,
     /// Pages fetched and read by their step.
     pub pages: u64,
     /// Pages given up, 404 and 410 on links included.
@@ -35,6 +37,8 @@ pub struct Statistics {
     pub skipped: u64,
     /// Redirects followed.
     pub redirects: u64,
+    /// Pages that were as in an earlier round, so that their step was spared.
+    pub unchanged: u64,
     /// Requests that went back into the queue.
     pub retries: u64,
     /// Requests that entered the frontier.
@@ -67,6 +71,8 @@ pub struct Statistics {
     pub start_failed: Vec<String>,
     /// Warnings, in order.
     pub warnings: Vec<String>,
+    /// What kept the crawl from going faster, and for how many milliseconds.
+    pub limited_ms: BTreeMap<String, u64>,
 }
 
 /// What a step did.
@@ -168,7 +174,9 @@ impl Statistics {
                 run,
                 spider,
                 resumed,
+                round,
             } => {
+                self.round = *round;
                 self.run = run.0;
                 self.spider.clone_from(spider);
                 self.resumed = *resumed;
@@ -191,6 +199,9 @@ impl Statistics {
             }
             Event::Page(page) => self.page(page),
             Event::Retry { .. } => self.retries += 1,
+            Event::Limited { by, took } => {
+                *bounded(&mut self.limited_ms, by) += took.as_millis() as u64;
+            }
             Event::Refused(refused) => {
                 let name = format!("{} {}", refused.reason, refused.subject);
                 let count = bounded(&mut self.refused, name.trim_end());
@@ -227,11 +238,23 @@ impl Statistics {
         self.items.values().map(|table| table.emitted).sum()
     }
 
+    /// What limits the crawl most, and its share of the time, 0 to 1.
+    pub fn limit(&self) -> Option<(&str, f64)> {
+        let all: u64 = self.limited_ms.values().sum();
+        let (by, most) = self.limited_ms.iter().max_by_key(|(_, ms)| **ms)?;
+        (all > 0).then(|| (by.as_str(), *most as f64 / all as f64))
+    }
+
     /// Requests still queued or in flight, as far as this run knows.
     pub fn left(&self) -> u64 {
-        let before = self.resumed.map_or(0, |resumed| resumed.queued);
-        (before + self.queued)
-            .saturating_sub(self.pages + self.failed + self.skipped + self.redirects)
+        let before = match (self.resumed, self.round) {
+            (Some(resumed), _) => resumed.queued,
+            (None, Some(round)) => round.queued,
+            (None, None) => 0,
+        };
+        (before + self.queued).saturating_sub(
+            self.pages + self.unchanged + self.failed + self.skipped + self.redirects,
+        )
     }
 
     fn warn_of_truncated(&mut self) {
@@ -270,6 +293,7 @@ impl Statistics {
     fn page(&mut self, page: &PageEvent) {
         match page.state {
             PageState::Done if page.reason == Some("redirect") => self.redirects += 1,
+            PageState::Done if page.reason == Some("unchanged") => self.unchanged += 1,
             PageState::Done => {
                 self.pages += 1;
                 let step = bounded(&mut self.steps, &page.step);
@@ -435,9 +459,10 @@ impl Report {
     ) -> Self {
         statistics.warn_of_truncated();
         let mut problems = Vec::new();
-        let resumed = statistics.resumed.is_some();
+        // What an earlier run or round found counts, too.
+        let resumed = statistics.resumed.is_some() || statistics.round.is_some();
         let errors = statistics.failed - statistics.missing;
-        let all = statistics.pages + statistics.failed;
+        let all = statistics.pages + statistics.unchanged + statistics.failed;
         if stop == Stop::Finished {
             let seed_failed = statistics.errors.iter().any(|group| group.seed);
             if seed_failed || !statistics.start_failed.is_empty() {

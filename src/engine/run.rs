@@ -1,18 +1,20 @@
 //! A crawl from its first to its last moment.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::budgets::Budgets;
 use super::bus::Bus;
 use super::committer::{Committer, Entry, Outlet};
 use super::dispatcher::{Dispatcher, Message, Start};
 use super::event::{Event, Stop};
 use super::executor::{Executors, run_seeds};
+use super::inspect::Looks;
 use super::lanes::lanes;
 use super::login::Logins;
 use super::report::Report;
@@ -24,10 +26,10 @@ use crate::fetch::{BlockPages, Cache, DynFetch, HttpFetch, Middlewares};
 use crate::policy::params::ParamRules;
 use crate::policy::scope::Scope;
 use crate::policy::traps::Traps;
-use crate::request::{Identity, KnownLinks, Request, without_logins};
+use crate::request::{Identity, KnownLinks, Request, Revisit, without_logins};
 use crate::settings::Settings;
-use crate::spider::{Seeds, Spider};
-use crate::store::{self, Begin, End, Store, StoreError};
+use crate::spider::{Seeds, Spider, StepInfo, revisits};
+use crate::store::{self, Begin, End, Finished, Resumed, Rule, Store, StoreError};
 
 /// Messages that may wait for the dispatcher.
 const MESSAGES: usize = 1_024;
@@ -73,8 +75,17 @@ impl Crawl {
             fresh: self.fresh,
             steps: known_steps(&*self.spider),
             lease: settings.lease,
+            finished: match &self.retry {
+                Some(_) => Finished::Reopen,
+                None if revisits(&*self.spider) => Finished::Revisit(rules(&*self.spider)),
+                None => Finished::Replace,
+            },
         };
         let began = store.begin(opening).await?;
+        let requeued = match self.retry {
+            Some(pages) => store.requeue(pages).await?,
+            None => 0,
+        };
         let logins = Logins::default();
         let cookies = logins.load(began.cookies.clone());
         if let Some(http) = &http {
@@ -87,6 +98,9 @@ impl Crawl {
             scope: RwLock::new(Scope::new(&settings)),
             params: ParamRules::new(&settings.drop_params, settings.sort_query),
             traps: Traps::new(&settings, year, began.key),
+            room: self.room,
+            threads: Mutex::default(),
+            budgets: Budgets::new(&settings, &began.spent),
             settings,
             fetch,
             http,
@@ -108,17 +122,24 @@ impl Crawl {
         shared.bus.emit(&Event::Started {
             run: began.run,
             spider,
-            resumed: began.resumed,
+            round: began.round,
+            resumed: began.resumed.map(|resumed| Resumed {
+                queued: resumed.queued + requeued,
+                pages: resumed.pages.saturating_sub(requeued),
+                ..resumed
+            }),
         });
         let running = Running {
             start: Start {
                 lapses: began.lapses,
+                queued: began.resumed.is_some() || began.round.is_some(),
                 seeding: !began.seeded,
             },
             shared,
             store,
             stop: self.stop,
             reports: began.reports,
+            looks: self.looks,
         };
         let stop = running.crawl(entries, outlet).await?;
         running.conclude(stop, started.elapsed()).await
@@ -142,6 +163,20 @@ pub(super) fn built_in(
     Ok(stages)
 }
 
+/// Which pages of a spider's steps a new round asks for.
+fn rules(spider: &dyn Spider) -> Vec<(String, Rule)> {
+    let rule = |step: &StepInfo| match step.stop_when_known {
+        Some(_) => Rule::Seeds,
+        None => Rule::Due(step.revisit.unwrap_or(Revisit::Always)),
+    };
+    let names = |step: &StepInfo| {
+        let names: Vec<_> = step.was.iter().copied().chain([step.name]).collect();
+        let rule = rule(step);
+        names.into_iter().map(move |name| (name.to_owned(), rule))
+    };
+    spider.steps().iter().flat_map(names).collect()
+}
+
 /// A crawl that has begun.
 struct Running {
     shared: Arc<Shared>,
@@ -150,6 +185,7 @@ struct Running {
     stop: StopHandle,
     /// Of the runs before, as JSON.
     reports: Vec<String>,
+    looks: Looks,
 }
 
 impl Running {
@@ -160,7 +196,7 @@ impl Running {
         outlet: Outlet,
     ) -> Result<Stop, CrawlError> {
         let Self { shared, store, .. } = self;
-        if !self.start.seeding {
+        if self.start.queued {
             recall_seeds(shared).await;
         }
         let threads = shared.settings.step_threads.unwrap_or_else(cores).max(1);
@@ -186,7 +222,7 @@ impl Running {
             Arc::clone(store),
             (sender.clone(), messages),
             jobs,
-            self.stop.clone(),
+            (self.stop.clone(), self.looks.clone()),
             self.start,
         );
         let mut dispatcher = Task::spawn(dispatcher.run());

@@ -1,15 +1,18 @@
 //! What all tasks of a crawl know.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use tokio::sync::mpsc;
 use url::{Position, Url};
 
+use super::SharedRoom;
+use super::budgets::Budgets;
 use super::bus::Bus;
 use super::committer::Entry;
 use super::login::Logins;
 use super::vault::Vault;
+use super::watchdog::StepThread;
 use crate::fetch::{DynFetch, HttpFetch, Sessions};
 use crate::policy::params::ParamRules;
 use crate::policy::scope::{Outside, Scope, host_and_port};
@@ -35,6 +38,11 @@ pub(super) struct Shared {
     pub(super) params: ParamRules,
     pub(super) traps: Traps,
     pub(super) bus: Bus,
+    pub(super) budgets: Budgets,
+    /// Room that is shared with other crawls.
+    pub(super) room: Option<SharedRoom>,
+    /// The threads that run steps, to look into.
+    pub(super) threads: Mutex<Vec<Weak<StepThread>>>,
     pub(super) commits: mpsc::Sender<Entry>,
     /// Requests between the frontier and their commit.
     pub(super) in_hand: AtomicUsize,

@@ -13,6 +13,7 @@ use super::committer::Finished;
 use super::executor::{Call, Job};
 use super::life;
 use super::shared::{Refusal, Shared};
+use super::visits;
 use super::watchdog::Held;
 use crate::clock;
 use crate::item::{Record, Value};
@@ -49,6 +50,10 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
         session: ticket.request.session.clone(),
         sticky: shared.settings.sticky_sessions,
     };
+    let visit = match call {
+        Call::Step => visits::next(shared, &ticket, &response, true),
+        Call::Failed { .. } => None,
+    };
     let page = Page::new(response, context);
     if matches!(call, Call::Step)
         && let Some(url) = leads_on(&shared.settings, &page)
@@ -81,6 +86,8 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
         let row = life::page_row(PageState::Done, None, None, status, took, bytes);
         let mut finished = life::finished(&ticket, Verdict::Page(row), took);
         take_over(shared, &ticket, &page, &mut finished);
+        finished.commit.visit = visit;
+        finished.commit.stop_when_known = visits::stop_when_known(shared, &ticket);
         return finished;
     };
     if trouble.reason == LOGGED_OUT

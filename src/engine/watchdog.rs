@@ -99,6 +99,13 @@ impl StepThread {
         alive.is_none()
     }
 
+    /// All that is in its hands.
+    pub(super) fn all(&self) -> Vec<Held> {
+        let seats = self.seats();
+        let held = seats.iter().flatten().flatten();
+        held.cloned().collect()
+    }
+
     /// What is being polled.
     pub(super) fn at(&self) -> Option<Held> {
         let seat = self.poll.load(Ordering::Relaxed) & SEAT;
@@ -217,6 +224,7 @@ mod tests {
     fn held(seq: i64) -> Held {
         let url = Url::parse("http://a.test/").unwrap();
         let ticket = Ticket {
+            visit: None,
             key: TicketKey {
                 host: HostKey(1),
                 order: 0,

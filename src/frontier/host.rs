@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::pace::{Hands, Pace};
-use super::{Host, Taken, Ticket};
+use super::{Host, Taken, Ticket, Waits};
 use crate::request::HostKey;
 
 /// How a host is.
@@ -108,6 +108,25 @@ impl HostQueue {
                 Health::Well => self.concurrency,
                 Health::OnTrial => 1,
             }
+    }
+
+    /// Requests in its window.
+    pub(super) fn len(&self) -> usize {
+        self.window.len()
+    }
+
+    pub(super) fn waits(&self, now: Instant) -> Waits {
+        if !self.open {
+            Waits::Robots
+        } else if self.window.is_empty() {
+            Waits::Requests
+        } else if self.fetching >= self.concurrency {
+            Waits::Slots
+        } else if self.pace.next() > now {
+            Waits::Pace
+        } else {
+            Waits::Nothing
+        }
     }
 
     /// Hands the next request out, if the pace allows it.

@@ -19,7 +19,7 @@ mod host;
 mod pace;
 mod ticket;
 
-pub use ticket::{Host, RobotsFile, Taken, Ticket, TicketKey};
+pub use ticket::{Host, RobotsFile, Taken, Ticket, TicketKey, Visit};
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -63,6 +63,43 @@ pub struct Tended {
     pub hungry: Vec<(HostKey, usize)>,
     /// Hosts to give back, and when they may be asked next.
     pub drained: Vec<(Host, Instant)>,
+}
+
+/// What a leased host waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Waits {
+    /// Nothing: it may be asked now.
+    Nothing,
+    /// Its pace, or the end of a pause.
+    Pace,
+    /// One of its requests in flight.
+    Slots,
+    /// Its robots.txt.
+    Robots,
+    /// Requests: its window is empty.
+    Requests,
+}
+
+impl Waits {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Nothing,
+        Self::Pace,
+        Self::Slots,
+        Self::Robots,
+        Self::Requests,
+    ];
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Nothing => "ready",
+            Self::Pace => "waiting for their time",
+            Self::Slots => "with all connections in use",
+            Self::Robots => "without robots.txt",
+            Self::Requests => "with nothing in the window",
+        }
+    }
 }
 
 /// The leased hosts and the windows of their queues.
@@ -403,6 +440,28 @@ impl Frontier {
     /// Requests taken and not yet settled.
     pub fn in_hand(&self) -> usize {
         self.in_hand
+    }
+
+    /// The host whose turn is next, and when.
+    pub fn first(&self) -> Option<(Instant, HostKey)> {
+        self.row.first().map(|&(at, _, host)| (at, host))
+    }
+
+    /// What the leased hosts wait for, and the requests in their windows.
+    pub fn waits(&self, now: Instant) -> impl Iterator<Item = (HostKey, Waits, usize)> {
+        let hosts = self.hosts.iter();
+        hosts.map(move |(key, queue)| (*key, queue.waits(now), queue.len()))
+    }
+
+    /// What the host waits for, if only one is leased.
+    pub fn only(&self) -> Option<(HostKey, Waits)> {
+        let (key, queue) = self.hosts.iter().next().filter(|_| self.hosts.len() == 1)?;
+        Some((*key, queue.waits(queue.pace.next())))
+    }
+
+    /// The leased hosts.
+    pub fn keys(&self) -> Vec<HostKey> {
+        self.hosts.keys().copied().collect()
     }
 
     /// Leased hosts.

@@ -39,6 +39,7 @@ fn tickets(key: i64, count: i64) -> Taken {
         tries: 0,
         request: Request::new(url.clone(), StepRef::named("page")),
         referrer: None,
+        visit: None,
     };
     Taken {
         tickets: (0..count).map(ticket).collect(),

@@ -71,6 +71,25 @@ pub struct Ticket {
     pub request: Request,
     /// The page it was found on.
     pub referrer: Option<Url>,
+    /// What an earlier round learned of the page, if its step says when it wants it again.
+    pub visit: Option<Box<Visit>>,
+}
+
+/// What must be known of a page to tell whether it has changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Visit {
+    /// When it was last asked for.
+    pub at: Timestamp,
+    /// When its content was last found to be another.
+    pub changed: Timestamp,
+    /// Time until it is asked for again, where that adapts.
+    pub every: Option<Duration>,
+    /// ETag of the answer.
+    pub etag: Option<String>,
+    /// Last-Modified of the answer.
+    pub modified: Option<String>,
+    /// Keyed hash of the body.
+    pub hash: Option<i64>,
 }
 
 /// Requests that may be fetched now, and when the next delayed one is due.

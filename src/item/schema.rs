@@ -150,7 +150,7 @@ impl Schema {
 }
 
 /// Tables of the store itself (`migrations/`).
-const RESERVED_TABLES: [&str; 13] = [
+const RESERVED_TABLES: [&str; 15] = [
     "crawl",
     "run",
     "host",
@@ -159,6 +159,8 @@ const RESERVED_TABLES: [&str; 13] = [
     "page",
     "url",
     "robots",
+    "visit",
+    "spent",
     "attempt",
     "cookie",
     "refused",

@@ -55,6 +55,13 @@ impl Identity {
         hash as i64
     }
 
+    /// The hash of a body, by which a page that has changed is told from one that has not.
+    pub fn content(&self, body: &[u8]) -> i64 {
+        let mut hasher = SipHasher13::new_with_key(&self.0);
+        hasher.write(body);
+        hasher.finish() as i64
+    }
+
     /// The fingerprint over method, canonical path and query, body, step and the request's own
     /// headers. `nonce` salts a request that is not deduplicated.
     pub fn fingerprint(&self, request: &Request, path: &str, nonce: Option<u64>) -> Fingerprint {

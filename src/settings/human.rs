@@ -184,6 +184,32 @@ pub(super) mod bytes {
     }
 }
 
+pub(super) mod optional_bytes {
+    use super::{Deserialize, Scalar, parse_bytes};
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(in crate::settings) fn serialize<S: serde::Serializer>(
+        bytes: &Option<u64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match bytes {
+            Some(bytes) => serializer.serialize_u64(*bytes),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(in crate::settings) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<u64>, D::Error> {
+        Option::<Scalar>::deserialize(deserializer)?
+            .map(|scalar| {
+                let bytes = parse_bytes(&scalar.text()).map_err(serde::de::Error::custom)?;
+                Ok(bytes as u64)
+            })
+            .transpose()
+    }
+}
+
 /// An [`ErrorBudget`] as written: `5` or `"1%"`.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BlockSign, Settings, identity, url_pattern};
+use super::{BlockSign, PrefixBudget, QuietHours, Settings, identity, url_pattern};
 
 /// A setting as it is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,18 @@ pub const SETTINGS: &[Setting] = &[
     setting("max_depth", "a whole number, 0 to 65535"),
     setting("max_pages", "a whole number, at least 1"),
     setting("max_time", DURATION),
+    setting("max_items", "a whole number, at least 1"),
+    setting("max_bytes", "a size, like \"500 MB\""),
+    setting("max_failed", "a whole number, at least 1"),
+    setting("max_pages_per_day", "a whole number, at least 1"),
+    setting(
+        "budgets",
+        "a list of prefixes with pages: [\"/tag/ 100\", \"https://shop.example/old/ 1000\"]",
+    ),
+    setting(
+        "quiet_hours",
+        "hours of the day, like \"08:00-18:00\" (UTC) or \"08:00-18:00 +02:00\"",
+    ),
     setting("max_wait", DURATION),
     setting("max_errors", "a number of pages, or a share like \"1%\""),
     setting("allow_empty", SWITCH),
@@ -197,6 +209,7 @@ fn is_part(name: &str, known: &str) -> bool {
 
 impl Settings {
     /// The first setting that is out of its range, by name.
+    #[expect(clippy::too_many_lines, reason = "a table")]
     pub fn out_of_range(&self) -> Option<&'static str> {
         let ranges = [
             ("user_agent", is_header(&self.user_agent)),
@@ -222,6 +235,22 @@ impl Settings {
             ),
             ("retries_for", self.retries_for.iter().all(is_budget)),
             ("max_pages", self.max_pages != Some(0)),
+            ("max_items", self.max_items != Some(0)),
+            ("max_bytes", self.max_bytes != Some(0)),
+            ("max_failed", self.max_failed != Some(0)),
+            ("max_pages_per_day", self.max_pages_per_day != Some(0)),
+            (
+                "budgets",
+                self.budgets
+                    .iter()
+                    .all(|text| PrefixBudget::parse(text).is_some()),
+            ),
+            (
+                "quiet_hours",
+                self.quiet_hours
+                    .as_ref()
+                    .is_none_or(|text| QuietHours::parse(text).is_some()),
+            ),
             (
                 "max_robots",
                 (500 * 1024..=1024 * 1024).contains(&self.max_robots),

@@ -62,7 +62,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::fetch::Middlewares;
 use crate::item::Schema;
 use crate::page::Page;
-use crate::request::Result;
+use crate::request::{Result, Revisit};
 
 /// A set of steps and where they start. `#[spider]` implements it.
 ///
@@ -139,10 +139,20 @@ pub struct StepInfo {
     pub was: &'static [&'static str],
     /// HTTP statuses that it reads besides 2xx.
     pub accepts: &'static [u16],
+    /// When it wants its pages again once the crawl has finished, where it was said.
+    pub revisit: Option<Revisit>,
+    /// Its pages lead to no others of it once so many of their items and other links were known.
+    pub stop_when_known: Option<u32>,
     /// The pattern of URLs that it reads (`/book/{id}`), where it was said.
     pub url: Option<&'static str>,
     /// The tables of what it returns.
     pub tables: fn() -> Vec<Arc<Schema>>,
+}
+
+/// Whether a spider says of any of its steps when it wants its pages again.
+pub fn revisits(spider: &dyn Spider) -> bool {
+    let says = |step: &StepInfo| step.revisit.is_some() || step.stop_when_known.is_some();
+    spider.steps().iter().any(says)
 }
 
 /// The step of `spider` called `name`, or called so before.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::Cookie;
-use crate::frontier::{Host, TicketKey};
+use crate::frontier::{Host, Ticket, TicketKey, Visit};
 use crate::item::Record;
 use crate::request::{Fingerprint, HostKey, Request};
 
@@ -54,7 +54,8 @@ impl PageState {
 pub struct PageRow {
     /// How it ended.
     pub state: PageState,
-    /// A short word for grouping: `redirect`, `status`, `timeout`, `step`, `robots`, `depth`…
+    /// A short word for grouping: `redirect`, `status`, `timeout`, `step`, `robots`, `depth`… Done and
+    /// `unchanged`: the page's items of an earlier round are seen again.
     pub reason: Option<&'static str>,
     /// The whole sentence, for people.
     pub message: Option<String>,
@@ -98,6 +99,35 @@ pub struct PageCommit {
     pub requests: Vec<NewRequest>,
     /// Links that never became requests.
     pub refused: Vec<Refused>,
+    /// What the next round must know of the page, if its step says when it wants it again.
+    pub visit: Option<Box<Visit>>,
+    /// When its requests for its own step are dropped.
+    pub stop_when_known: Option<StopWhenKnown>,
+}
+
+impl PageCommit {
+    /// What becomes of `ticket`, without items and requests so far.
+    pub fn new(ticket: &Ticket, verdict: Verdict) -> Self {
+        Self {
+            key: ticket.key,
+            fingerprint: ticket.fingerprint,
+            verdict,
+            records: Vec::new(),
+            requests: Vec::new(),
+            refused: Vec::new(),
+            visit: None,
+            stop_when_known: None,
+        }
+    }
+}
+
+/// When a page's requests for its own step, the next pages of a list, are dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopWhenKnown {
+    /// The page's step.
+    pub step: String,
+    /// So many of its items and of its requests for other steps were known before.
+    pub known: u32,
 }
 
 /// Links of a page that were refused for one reason.
@@ -127,6 +157,19 @@ pub struct Batch {
     pub cookies: Vec<Cookie>,
     /// Hosts whose pace, errors or robots.txt changed; their lease is kept.
     pub hosts: Vec<Host>,
+    /// Pages that count against budgets which hold over runs.
+    pub spent: Vec<Spent>,
+}
+
+/// Pages that count against a budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// The budget's name.
+    pub budget: String,
+    /// Days since 1970, for a budget per day; 0 for good.
+    pub day: i64,
+    /// How many.
+    pub pages: u64,
 }
 
 /// What a commit did.

@@ -1,5 +1,9 @@
 //! What messages of one kind have in common.
 
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
 const MAX_CHARS: usize = 500;
 
 /// `message` without what differs from page to page: URLs, numbers and quoted text become `*`.
@@ -30,6 +34,16 @@ pub(super) fn normalise(message: &str) -> String {
         }
     }
     kind
+}
+
+/// The name of a group of errors: the same wherever reason, step and kind of message are.
+pub fn error_id(reason: &str, step: &str, message: &str) -> String {
+    let mut hasher = SipHasher13::new();
+    for part in [reason, step, &normalise(message)] {
+        hasher.write(part.as_bytes());
+        hasher.write_u64(part.len() as u64);
+    }
+    format!("{:08x}", hasher.finish() >> 32)
 }
 
 /// What is written before the star, how many bytes it stands for, and what is written after it.
@@ -109,6 +123,19 @@ mod tests {
         check("h1 of utf8 x86_64", "h1 of utf8 x86_64");
         check("::// ä 7ä", "::// ä *ä");
         check("", "");
+    }
+
+    #[test]
+    fn the_name_of_a_group() {
+        let id = |message| error_id("status", "book", message);
+        assert_eq!(id("answered 503, 3 tries"), id("answered 503, 4 tries"));
+        assert_eq!(id("answered * for 7"), id("answered 1 for *"));
+        assert_ne!(id("a"), id("b"));
+        assert_ne!(
+            error_id("status", "book", "a"),
+            error_id("step", "book", "a")
+        );
+        assert_eq!(id("a").len(), 8);
     }
 
     #[test]

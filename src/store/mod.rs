@@ -21,9 +21,11 @@ mod sqlite;
 mod statement;
 
 pub use batch::{
-    Batch, NewRequest, PageCommit, PageReceipt, PageRow, PageState, Receipt, Refused, Verdict,
+    Batch, NewRequest, PageCommit, PageReceipt, PageRow, PageState, Receipt, Refused, Spent,
+    StopWhenKnown, Verdict,
 };
 pub use error::StoreError;
+pub use message::error_id;
 pub use reader::{
     Attempt, CrawlRow, ErrorGroup, Explained, KnownHost, Reader, RefusedRow, Rows, RunRow, Story,
     TableRow, collect,
@@ -36,10 +38,10 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-pub use crate::frontier::{Host, RobotsFile, Taken, Ticket, TicketKey};
+pub use crate::frontier::{Host, RobotsFile, Taken, Ticket, TicketKey, Visit};
 pub use crate::request::StoredCookie as Cookie;
 
-use crate::request::HostKey;
+use crate::request::{HostKey, Revisit};
 
 /// A run's place in the database: which crawl it goes on with, and as whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -63,6 +65,30 @@ pub struct Begin {
     /// So long after its last sign of life the hosts of a process are free for others, where several
     /// share a crawl.
     pub lease: Duration,
+    /// What becomes of a crawl that has finished.
+    pub finished: Finished,
+}
+
+/// What becomes of a crawl that has finished when it is begun again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Finished {
+    /// A new one takes its place.
+    #[default]
+    Replace,
+    /// It goes on as it is, for what is [requeued](Store::requeue).
+    Reopen,
+    /// A new round of it begins: the pages that are due are queued again, by the rule of their step.
+    Revisit(Vec<(String, Rule)>),
+}
+
+/// Which pages of a step a new round queues again; pages of other steps are. Pages that are not done
+/// always are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// Those that are due.
+    Due(Revisit),
+    /// Its seeds. The others are forgotten, so that they are queued when they are found again.
+    Seeds,
 }
 
 /// Where a run begins.
@@ -74,6 +100,9 @@ pub struct Began {
     pub key: [u8; 16],
     /// Set if an interrupted crawl is resumed.
     pub resumed: Option<Resumed>,
+    /// Set if it is not the first time that the crawl's pages are asked for: it began a new round now,
+    /// or goes on with one.
+    pub round: Option<Round>,
     /// Whether all seeds are in the queue already.
     pub seeded: bool,
     /// Hosts in scope because a seed named them or redirected to them.
@@ -84,6 +113,19 @@ pub struct Began {
     pub cookies: Vec<Cookie>,
     /// When leases of hosts end unless there is a [beat](Store::beat) before; none: never.
     pub lapses: Option<Instant>,
+    /// What was used of budgets, those of past days left out.
+    pub spent: Vec<Spent>,
+}
+
+/// A crawl's pages are asked for once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Round {
+    /// 2 for the first time that they are asked for again.
+    pub number: u64,
+    /// Pages that this run put back into the queue.
+    pub queued: u64,
+    /// Pages that are known and not due.
+    pub resting: u64,
 }
 
 /// How far an interrupted crawl got.
@@ -132,6 +174,29 @@ pub struct End {
     pub report: String,
 }
 
+/// What is to go.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tidy {
+    /// The frontier of crawls that finished before: what was seen, pages, tries, refused links. Runs
+    /// and items stay.
+    pub crawls: Option<Timestamp>,
+    /// Items that are gone from their page since before.
+    pub items: Option<Timestamp>,
+    /// Only counts.
+    pub dry: bool,
+}
+
+/// What went, or would go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Tidied {
+    /// Crawls whose frontier was forgotten, those that were replaced before among them.
+    pub crawls: u64,
+    /// Their pages.
+    pub pages: u64,
+    /// Items.
+    pub items: u64,
+}
+
 /// What is left when nothing can be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rest {
@@ -141,6 +206,11 @@ pub enum Rest {
     Unknown(String),
     /// Requests wait; the next may be due at this moment.
     Until(Timestamp),
+}
+
+/// What another database than SQLite answers to what it can't do.
+fn only_sqlite() -> StoreError {
+    StoreError::Query("only a crawl in a SQLite file can do that".to_owned())
 }
 
 /// Frontier and items of one crawl.
@@ -184,6 +254,24 @@ pub trait Store: Send + Sync + 'static {
     /// What other processes have learnt since the last call, or since the run began.
     fn news(&self) -> BoxFuture<'_, Result<News, StoreError>> {
         Box::pin(std::future::ready(Ok(News::default())))
+    }
+    /// Puts pages of the crawl, by their numbers, back into its queue, with their failures among the
+    /// tries; how many there were. Called between [`begin`](Store::begin) and the first lease.
+    fn requeue(&self, pages: Vec<i64>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        drop(pages);
+        Box::pin(std::future::ready(Err(only_sqlite())))
+    }
+
+    /// Ends all queued requests of a step as skipped; how many there were. Called as `requeue` is.
+    fn discard<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<u64, StoreError>> {
+        let _ = step;
+        Box::pin(std::future::ready(Err(only_sqlite())))
+    }
+
+    /// Makes room: forgets what nobody needs. Called before any crawl has begun.
+    fn tidy(&self, tidy: Tidy) -> BoxFuture<'_, Result<Tidied, StoreError>> {
+        let _ = tidy;
+        Box::pin(std::future::ready(Err(only_sqlite())))
     }
 
     /// Ends the run and gives back all it holds.

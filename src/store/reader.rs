@@ -150,6 +150,10 @@ pub struct RunRow {
     pub new: u64,
     /// Items whose content changed.
     pub changed: u64,
+    /// Of the done: pages that were as in an earlier round.
+    pub unchanged: u64,
+    /// Pages of earlier runs that it put back into the queue.
+    pub requeued: u64,
     /// Body bytes on the wire.
     pub bytes: u64,
     /// The settings as JSON.
@@ -193,6 +197,13 @@ pub struct ErrorGroup {
     pub sample: String,
     /// The page that it was found on.
     pub referrer: Option<String>,
+}
+
+impl ErrorGroup {
+    /// Its name, by which its pages can be tried again.
+    pub fn id(&self) -> String {
+        super::error_id(&self.reason, &self.step, &self.sample)
+    }
 }
 
 /// Links that never became requests.

@@ -221,7 +221,13 @@ fn queue(tally: &Tally) -> Option<String> {
     let left = tally.statistics.left();
     let paused = tally.paused().map(|paused| shorten(&paused, 90));
     let paused = paused.map_or_else(String::new, |paused| format!("   {paused}"));
-    (left > 0).then(|| format!(" queue  {}{paused}", count(left)))
+    let limit = tally
+        .statistics
+        .limit()
+        .map_or_else(String::new, |(by, share)| {
+            format!("   limited by {}, {:.0} %", shorten(by, 60), share * 100.0)
+        });
+    (left > 0).then(|| format!(" queue  {}{limit}{paused}", count(left)))
 }
 
 /// Columns that are not always filled.

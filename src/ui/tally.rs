@@ -76,7 +76,7 @@ impl Tally {
     pub(super) fn ended(&self) -> u64 {
         let run = &self.statistics;
         let before = run.resumed.map_or(0, |resumed| resumed.pages);
-        before + run.pages + run.failed + run.skipped + run.redirects
+        before + run.pages + run.unchanged + run.failed + run.skipped + run.redirects
     }
 
     /// Requests known so far.

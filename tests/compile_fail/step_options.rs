@@ -45,6 +45,21 @@ impl Books {
         Ok(())
     }
 
+    #[step(revisit = "often")]
+    async fn often(&self, _: Page) -> Result {
+        Ok(())
+    }
+
+    #[step(revisit = "7d to 1h")]
+    async fn backwards(&self, _: Page) -> Result {
+        Ok(())
+    }
+
+    #[step(stop_when_known = 0)]
+    async fn known(&self, _: Page) -> Result {
+        Ok(())
+    }
+
     #[step(named = "x")]
     async fn option(&self, _: Page) -> Result {
         Ok(())

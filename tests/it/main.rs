@@ -28,6 +28,12 @@ mod raw;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
+mod budgets;
+#[cfg(test)]
+mod inspect;
+#[cfg(test)]
+mod revisit;
+#[cfg(test)]
 mod spider;
 #[cfg(test)]
 mod store;

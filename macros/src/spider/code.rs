@@ -128,6 +128,8 @@ fn steps(spider: &Spider) -> TokenStream {
             ..
         } = step;
         let url = optional(step.url.as_ref());
+        let revisit = optional(step.revisit.as_ref());
+        let stop_when_known = optional(step.stop_when_known.as_ref());
         let tables = match (&step.yields, &step.argument) {
             (Type::Infer(_), None) => quote! { ::nephila::private::tables(&<#ty>::#ident) },
             (Type::Infer(_), Some(_)) => {
@@ -144,6 +146,8 @@ fn steps(spider: &Spider) -> TokenStream {
                 name: #name,
                 was: &[#(#was),*],
                 accepts: &[#(#status),*],
+                revisit: #revisit,
+                stop_when_known: #stop_when_known,
                 url: #url,
                 tables: || #tables,
             }

@@ -1,7 +1,7 @@
 //! Which functions of the block are steps, and what their `#[step(..)]` says.
 
 use proc_macro2::{Ident, Span};
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{ParseBuffer, ParseStream};
 use syn::spanned::Spanned;
@@ -26,6 +26,9 @@ pub(super) struct Step {
     pub(super) status: Vec<u16>,
     pub(super) url: Option<LitStr>,
     pub(super) failed: Option<Handler>,
+    /// As it stands in the code.
+    pub(super) revisit: Option<proc_macro2::TokenStream>,
+    pub(super) stop_when_known: Option<u32>,
     /// The type of its argument.
     pub(super) argument: Option<Type>,
     /// Where its return type is written.
@@ -56,6 +59,8 @@ struct Options {
     url: Option<LitStr>,
     status: Option<Vec<u16>>,
     failed: Option<Path>,
+    revisit: Option<proc_macro2::TokenStream>,
+    stop_when_known: Option<u32>,
 }
 
 /// Reads a function; takes `#[step(..)]` off it.
@@ -171,6 +176,8 @@ fn step(function: &ImplItemFn, own: &[Attribute]) -> syn::Result<Step> {
         status: options.status.unwrap_or_default(),
         url: options.url,
         failed: options.failed.map(Handler::new),
+        revisit: options.revisit,
+        stop_when_known: options.stop_when_known,
         argument,
         output: output.span(),
         yields: yields(output),
@@ -305,9 +312,14 @@ impl Options {
             "url" => once(&mut self.url, &key, url_pattern(input)?),
             "status" => once(&mut self.status, &key, statuses(input)?),
             "failed" => once(&mut self.failed, &key, input.parse()?),
+            "revisit" => once(&mut self.revisit, &key, revisit(&input.parse()?)?),
+            "stop_when_known" => once(&mut self.stop_when_known, &key, known(&input.parse()?)?),
             _ => fail(
                 &key,
-                format!("no option `{key}`: there are `name`, `was`, `url`, `status` and `failed`"),
+                format!(
+                    "no option `{key}`: there are `name`, `was`, `url`, `status`, `failed`, \
+                     `revisit` and `stop_when_known`"
+                ),
             ),
         }
     }
@@ -336,6 +348,68 @@ fn url_pattern(input: ParseStream<'_>) -> syn::Result<LitStr> {
         return fail(literal, "unpaired brace: `/book/{id}`");
     }
     Ok(literal)
+}
+
+/// When a step wants its pages again, as code.
+fn revisit(literal: &LitStr) -> syn::Result<proc_macro2::TokenStream> {
+    let text = literal.value();
+    let text = text.trim();
+    let wrong = || {
+        syn::Error::new(
+            literal.span(),
+            "when are pages wanted again? `always`, `changed`, `every 7d`, `1h to 30d` or `never`",
+        )
+    };
+    let of = |text: &str| duration(text).ok_or_else(wrong);
+    let code = match text {
+        "always" => quote! { Always },
+        "changed" => quote! { Changed },
+        "never" => quote! { Never },
+        _ => match (text.strip_prefix("every "), text.split_once(" to ")) {
+            (Some(every), _) => {
+                let every = of(every)?;
+                quote! { Every(::core::time::Duration::from_millis(#every)) }
+            }
+            (None, Some((least, most))) => {
+                let (least, most) = (of(least)?, of(most)?);
+                if least > most || least == 0 {
+                    return Err(wrong());
+                }
+                quote! {
+                    Between(
+                        ::core::time::Duration::from_millis(#least),
+                        ::core::time::Duration::from_millis(#most),
+                    )
+                }
+            }
+            _ => return Err(wrong()),
+        },
+    };
+    Ok(quote! { ::nephila::request::Revisit::#code })
+}
+
+/// `90s`, `10m`, `6h`, `7d` in milliseconds.
+fn duration(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+fn known(literal: &LitInt) -> syn::Result<u32> {
+    match literal.base10_parse::<u32>() {
+        Ok(count @ 1..) => Ok(count),
+        _ => fail(
+            literal,
+            "how many known ones in a page are enough? at least 1",
+        ),
+    }
 }
 
 /// `404` or `[404, 410]`.

@@ -32,7 +32,7 @@ use crate::store::{Host, PageState, RobotsFile, Ticket};
 #[derive(Default)]
 pub(super) struct Known {
     /// What is known of its robots.txt.
-    rules: Option<Rules>,
+    pub(super) rules: Option<Rules>,
     /// Set if it may have only so many requests a day.
     quota: Option<Quota>,
     /// Set if its delay follows its answers.
@@ -724,15 +724,31 @@ impl Dispatcher {
         let Some(rules) = self.known.get(&key).and_then(|known| known.rules.clone()) else {
             return;
         };
-        let traps = &self.shared.traps;
+        let used_up: Vec<_> = self
+            .shared
+            .budgets
+            .numbers()
+            .map(|at| self.is_used_up(at))
+            .collect();
+        let (traps, budgets) = (&self.shared.traps, &self.shared.budgets);
+        let budget = |url: &Url| {
+            let budget = budgets.of(url)?;
+            let is_used_up = used_up.get(budget).copied().unwrap_or_default();
+            is_used_up.then(|| Sentence {
+                reason: "budget",
+                message: budgets.why(budget),
+                state: PageState::Skipped,
+            })
+        };
         let weeds = self.frontier.weed(key, |ticket| {
             let url = &ticket.request.url;
-            rules.forbid(url).is_some() || traps.is_caught(url)
+            rules.forbid(url).is_some() || traps.is_caught(url) || budget(url).is_some()
         });
         for ticket in weeds {
             let url = &ticket.request.url;
+            let sentence = rules.forbid(url).or_else(|| budget(url));
             // What is not forbidden was caught, even if it would not be any more.
-            let sentence = rules.forbid(url).unwrap_or_else(|| Sentence {
+            let sentence = sentence.unwrap_or_else(|| Sentence {
                 reason: "same_pages",
                 message: format!("pages of {} are all the same", pattern_of(url)),
                 state: PageState::Skipped,

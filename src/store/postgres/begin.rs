@@ -11,7 +11,7 @@ use super::error::Failure;
 use super::skew::NOW;
 use super::{Active, Inner, live, moment, retire};
 use crate::store::recent::Recent;
-use crate::store::{Began, Begin, Cookie, End, Resumed, RunId, StoreError};
+use crate::store::{Began, Begin, Cookie, End, Finished, Resumed, RunId, StoreError};
 use tokio::time::Instant;
 
 /// Opens, joins or resumes the crawl and registers a run.
@@ -81,6 +81,9 @@ async fn open(
     .bind(&args)
     .fetch_optional(&mut *db)
     .await?;
+    if said.finished == Finished::Reopen {
+        return Err(crate::store::only_sqlite().into());
+    }
     let (crawl, key, seeded, resumed) = match known {
         Some((id, key, seeded, state)) if state == "open" && !said.fresh => {
             (id, key, seeded, Some(resumed(db, id).await?))
@@ -116,6 +119,9 @@ async fn open(
         reports: reports(db, &spider, &args).await?,
         cookies: Vec::new(),
         lapses: None,
+        // Rounds and budgets over runs need a SQLite file.
+        round: None,
+        spent: Vec::new(),
     };
     Ok((active, began))
 }

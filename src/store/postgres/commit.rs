@@ -336,6 +336,8 @@ pub(super) async fn sample(inner: &Inner) -> String {
         bytes: 1,
     };
     let page = |seq, verdict| PageCommit {
+        visit: None,
+        stop_when_known: None,
         key: TicketKey {
             host: HostKey(1),
             order: 0,

@@ -81,6 +81,8 @@ fn run(row: &PgRow) -> Result<RunRow, Failure> {
         items: cells.count()?,
         new: cells.count()?,
         changed: cells.count()?,
+        unchanged: 0,
+        requeued: 0,
         bytes: cells.count()?,
         settings: cells.next()?,
         report: cells.next()?,

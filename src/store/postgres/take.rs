@@ -207,6 +207,7 @@ fn ticket(host: HostKey, row: &PgRow) -> Result<Ticket, Failure> {
         tries: cell::<i32>(row, 6)? as u16,
         request,
         referrer: referrer.and_then(|url| Url::parse(url).ok()),
+        visit: None,
     })
 }
 

@@ -25,6 +25,7 @@ struct Worker {
 
 fn begin(spider: &str) -> Begin {
     Begin {
+        finished: crate::store::Finished::Replace,
         spider: spider.into(),
         args: "{}".into(),
         settings: "{}".into(),
@@ -104,6 +105,8 @@ impl Worker {
             records: vec![],
             requests: vec![],
             refused: vec![],
+            visit: None,
+            stop_when_known: None,
         };
         let batch = Batch {
             pages: vec![page],

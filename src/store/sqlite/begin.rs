@@ -7,10 +7,10 @@ use sqlx::SqliteConnection;
 
 use super::error::Failure;
 use super::writer::Writer;
-use super::{Active, Inner, cell, moment, retire};
+use super::{Active, Inner, again, cell, moment, retire};
 use crate::clock;
 use crate::store::recent::Recent;
-use crate::store::{Began, Begin, Cookie, End, Resumed, RunId};
+use crate::store::{Began, Begin, Cookie, End, Finished, Resumed, RunId, Spent};
 
 /// Opens or resumes the crawl and registers a run.
 pub(super) async fn begin(inner: Arc<Inner>, said: Begin) -> Result<Began, Failure> {
@@ -19,8 +19,14 @@ pub(super) async fn begin(inner: Arc<Inner>, said: Begin) -> Result<Began, Failu
     inner.set_active(None);
     writer.begin().await?;
     let opened = open(writer.connection(), &said).await;
-    let (active, began) = writer.finish(opened).await?;
+    let (mut active, mut began) = writer.finish(opened).await?;
     retire::sweep(&mut writer).await?;
+    let rules = match &said.finished {
+        Finished::Revisit(rules) => rules.as_slice(),
+        _ => &[],
+    };
+    began.round = again::prepare(&mut writer, &active, rules).await?;
+    active.again = began.round.is_some();
     remember(&mut writer, &active).await?;
     inner.set_active(Some(active));
     Ok(began)
@@ -41,6 +47,18 @@ async fn open(db: &mut SqliteConnection, said: &Begin) -> Result<(Active, Began)
         Some((id, key, seeded, state)) if state == "open" && !said.fresh => {
             (id, key, seeded, Some(resumed(db, id).await?))
         }
+        Some((id, key, _, state))
+            if state == "finished" && !said.fresh && said.finished != Finished::Replace =>
+        {
+            let is_new_round = said.finished != Finished::Reopen;
+            again::reopen(db, id, is_new_round).await?;
+            let resumed = if is_new_round {
+                None
+            } else {
+                Some(resumed(db, id).await?)
+            };
+            (id, key, !is_new_round, resumed)
+        }
         known => {
             let (id, key) = new_crawl(db, said, now).await?;
             if let Some((old, ..)) = known {
@@ -53,6 +71,8 @@ async fn open(db: &mut SqliteConnection, said: &Begin) -> Result<(Active, Began)
     let active = Active {
         crawl,
         run,
+        again: false,
+        keeps: matches!(said.finished, Finished::Revisit(_)),
         told: AtomicI64::new(0),
     };
     let began = Began {
@@ -66,6 +86,8 @@ async fn open(db: &mut SqliteConnection, said: &Begin) -> Result<(Active, Began)
         reports: reports(db, said).await?,
         cookies: cookies(db, crawl).await?,
         lapses: None,
+        spent: spent(db, crawl, now).await?,
+        round: None,
     };
     Ok((active, began))
 }
@@ -125,7 +147,8 @@ async fn new_run(
 /// From the runs' counters, which are exact: nothing of the size of the crawl is read.
 async fn resumed(db: &mut SqliteConnection, crawl: i64) -> Result<Resumed, Failure> {
     let (pages, known, since): (i64, i64, i64) = sqlx::query_as(
-        "SELECT ifnull(sum(done + failed + skipped), 0), ifnull(sum(known), 0),
+        "SELECT ifnull(sum(done + failed + skipped - requeued - forgotten), 0),
+                ifnull(sum(known - forgotten), 0),
                 ifnull(max(max(beat, ifnull(ended, 0))), 0)
          FROM run WHERE crawl = ?",
     )
@@ -171,6 +194,30 @@ async fn cookies(db: &mut SqliteConnection, crawl: i64) -> Result<Vec<Cookie>, F
                 session: cell(row, 0)?,
                 key: cell(row, 1)?,
                 json: Some(cell(row, 2)?),
+            })
+        })
+        .collect()
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Budgets that still count; those of past days go.
+async fn spent(db: &mut SqliteConnection, crawl: i64, now: i64) -> Result<Vec<Spent>, Failure> {
+    sqlx::query("DELETE FROM spent WHERE crawl = ? AND day > 0 AND day < ?")
+        .bind(crawl)
+        .bind(now / DAY_MS)
+        .execute(&mut *db)
+        .await?;
+    sqlx::query("SELECT budget, day, pages FROM spent WHERE crawl = ?")
+        .bind(crawl)
+        .fetch_all(db)
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(Spent {
+                budget: cell(row, 0)?,
+                day: cell(row, 1)?,
+                pages: cell::<i64>(row, 2)?.unsigned_abs(),
             })
         })
         .collect()

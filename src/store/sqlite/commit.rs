@@ -12,7 +12,7 @@ use super::many::Many;
 use super::pages::Verdicts;
 use super::tickets::Written;
 use super::writer::Writer;
-use super::{Active, Inner, pages, table, tickets};
+use super::{Active, Inner, pages, table, tickets, visits};
 use crate::clock;
 use crate::store::{Batch, Cookie, PageReceipt, Receipt, Refused};
 
@@ -57,11 +57,22 @@ async fn write(writer: &mut Writer, active: &Active, batch: &Batch) -> Result<Le
     let mut seq = writer.seq;
     let db = writer.connection();
     let verdicts = pages::write(db, active, &pages, now.as_millisecond()).await?;
-    let items = items::write(db, active, rows, now).await?;
+    let stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let items = items::write(db, active, rows, &stamp).await?;
+    if active.again {
+        visits::settle(db, active, &pages, &stamp).await?;
+    }
+    visits::write(db, &pages).await?;
+    let known = |at: &usize| {
+        items
+            .get(at)
+            .map_or(0, |counts| counts.changed + counts.same)
+    };
     let fresh = links
-        .write(db, active.crawl, active.told(), &mut seq)
+        .write(db, active.crawl, active.told(), &mut seq, known)
         .await?;
     pages::hosts(db, &batch.hosts).await?;
+    visits::spend(db, active, &batch.spent).await?;
     cookies(db, active, &batch.cookies).await?;
     write_refused(db, active, &refused).await?;
     if batch.seeded {
@@ -108,6 +119,7 @@ async fn count(
     sqlx::query(
         "UPDATE run SET beat = ?, seq = ?, done = done + ?, failed = failed + ?,
            skipped = skipped + ?, redirects = redirects + ?, retries = retries + ?,
+           unchanged = unchanged + ?,
            known = known + ?, items = items + ?, new = new + ?, changed = changed + ?,
            bytes = bytes + ?
          WHERE id = ?",
@@ -119,6 +131,7 @@ async fn count(
     .bind(verdicts.skipped)
     .bind(verdicts.redirects)
     .bind(verdicts.retries)
+    .bind(verdicts.unchanged)
     .bind(fresh.total)
     .bind(new + changed + same)
     .bind(new)

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use super::Active;
@@ -122,9 +121,9 @@ pub(super) async fn write(
     db: &mut SqliteConnection,
     active: &Active,
     tables: Vec<Rows<'_>>,
-    now: Timestamp,
+    stamp: &str,
 ) -> Result<ByPage, Failure> {
-    let stamp: Arc<str> = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+    let stamp: Arc<str> = stamp.into();
     let mut all = ByPage::new();
     for mut rows in tables {
         compare(db, &mut rows).await?;

@@ -10,13 +10,20 @@ use super::many::{self, Many};
 use super::tickets::Written;
 use crate::request::{Fingerprint, HostKey};
 use crate::store::recent::Recent;
-use crate::store::{NewRequest, spec};
+use crate::store::{NewRequest, StopWhenKnown, spec};
 
 /// A request of the batch, the first of its identity.
+#[derive(Clone, Copy)]
 struct Link<'batch> {
     /// The page it was found on: its place in the batch, and its number. None: a seed.
     parent: Option<(usize, i64)>,
     request: &'batch NewRequest,
+}
+
+/// A page that may have led far enough, and what is known of it.
+struct Stop<'batch> {
+    when: &'batch StopWhenKnown,
+    known: u32,
 }
 
 /// The requests of a batch.
@@ -26,6 +33,8 @@ pub(super) struct Links<'batch> {
     unique: Vec<Link<'batch>>,
     /// Hosts that are in scope by themselves from now on.
     seeds: HashMap<HostKey, &'batch str>,
+    /// By the page's place in the batch.
+    stops: HashMap<usize, Stop<'batch>>,
 }
 
 /// What came in.
@@ -101,32 +110,82 @@ impl<'batch> Links<'batch> {
             requests.map(move |request| (parent, request))
         });
         let seeds = seeds.iter().map(|request| (None, request));
-        let mut gathered = Self::default();
+        let stops = pages.iter().filter(|written| written.ends());
+        let stops = stops.filter_map(|written| {
+            let when = written.page.stop_when_known.as_ref()?;
+            Some((written.at, Stop { when, known: 0 }))
+        });
+        let mut gathered = Self {
+            stops: stops.collect(),
+            ..Self::default()
+        };
         let mut first = HashSet::new();
         for (parent, request) in seeds.chain(found) {
             if request.seed {
                 gathered.seeds.insert(request.host, &request.origin);
             }
             let (host, fingerprint) = (request.host, request.fingerprint);
-            if !recent.has(host, fingerprint) && first.insert((host, fingerprint)) {
-                gathered.unique.push(Link { parent, request });
+            let link = Link { parent, request };
+            if recent.has(host, fingerprint) {
+                gathered.count_known(&link);
+            } else if first.insert((host, fingerprint)) {
+                gathered.unique.push(link);
             }
         }
         gathered
     }
 
+    /// Counts a known link for its page, if that may stop.
+    fn count_known(&mut self, link: &Link<'_>) {
+        if let Some((at, _)) = link.parent
+            && let Some(stop) = self.stops.get_mut(&at)
+            && *link.request.request.step.name != *stop.when.step
+        {
+            stop.known += 1;
+        }
+    }
+
+    /// Drops the requests of pages for their own step that have led to enough of what is known.
+    fn stop(&mut self, links: &mut Vec<Link<'batch>>, items: impl Fn(&usize) -> u32) {
+        let unseen: HashSet<_> = links.iter().map(|link| identity(link)).collect();
+        for link in std::mem::take(&mut self.unique) {
+            if !unseen.contains(&identity(&link)) {
+                self.count_known(&link);
+            }
+        }
+        links.retain(|link| {
+            let stop = link
+                .parent
+                .and_then(|(at, _)| Some((at, self.stops.get(&at)?)));
+            stop.is_none_or(|(at, stop)| {
+                stop.known + items(&at) < stop.when.known
+                    || *link.request.request.step.name != *stop.when.step
+            })
+        });
+    }
+
     /// Writes `seen`, `queue` and `host` for what is new, numbered from `seq` on. `told` is the latest
-    /// moment that the engine has told.
+    /// moment that the engine has told; `known_items` how many items of a page were known.
     pub(super) async fn write(
-        self,
+        mut self,
         db: &mut SqliteConnection,
         crawl: i64,
         told: i64,
         seq: &mut i64,
+        known_items: impl Fn(&usize) -> u32,
     ) -> Result<Fresh, Failure> {
-        let identity = |link: &Link<'_>| (link.request.host, link.request.fingerprint);
-        let known = self.unique.iter().map(identity).collect();
-        let links = unseen(db, self.unique).await?;
+        let links = unseen(db, &self.unique).await?;
+        let known;
+        let links = if self.stops.is_empty() {
+            known = self.unique.iter().map(identity).collect();
+            links
+        } else {
+            let mut links = links;
+            // What is dropped is not known.
+            known = Vec::new();
+            self.stop(&mut links, known_items);
+            links
+        };
         let first = *seq + 1;
         *seq += links.len() as i64;
         seen(db, &links, first).await?;
@@ -135,6 +194,10 @@ impl<'batch> Links<'batch> {
         hosts(db, crawl, told, wake(&links, told), self.seeds).await?;
         Ok(fresh)
     }
+}
+
+fn identity(link: &Link<'_>) -> (HostKey, Fingerprint) {
+    (link.request.host, link.request.fingerprint)
 }
 
 impl Fresh {
@@ -158,11 +221,11 @@ impl Fresh {
 /// The links that are not in `seen`.
 async fn unseen<'batch>(
     db: &mut SqliteConnection,
-    mut links: Vec<Link<'batch>>,
+    links: &[Link<'batch>],
 ) -> Result<Vec<Link<'batch>>, Failure> {
     let mut is_new = vec![false; links.len()];
     let mut start = 0;
-    for (piece, mut statement) in UNSEEN.over(&links) {
+    for (piece, mut statement) in UNSEEN.over(links) {
         for Link { request, .. } in piece {
             statement = statement.bind(request.host.0).bind(request.fingerprint.0);
         }
@@ -171,9 +234,8 @@ async fn unseen<'batch>(
         }
         start += piece.len();
     }
-    let mut is_new = is_new.into_iter();
-    links.retain(|_| is_new.next() == Some(true));
-    Ok(links)
+    let new = links.iter().zip(is_new).filter(|(_, is_new)| *is_new);
+    Ok(new.map(|(link, _)| *link).collect())
 }
 
 async fn seen(db: &mut SqliteConnection, links: &[Link<'_>], first: i64) -> Result<(), Failure> {

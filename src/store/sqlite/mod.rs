@@ -4,6 +4,7 @@
 //! all the same. A [lock](lock) keeps a second process out: leases need no clock then, and those of
 //! a process that died are void for the next one.
 
+mod again;
 mod begin;
 mod commit;
 mod error;
@@ -23,6 +24,7 @@ mod retire;
 mod table;
 mod take;
 mod tickets;
+mod visits;
 mod writer;
 #[cfg(test)]
 mod tests;
@@ -43,7 +45,9 @@ use self::error::Failure;
 use self::file::Place;
 use self::lock::Lock;
 use self::writer::Writer;
-use super::{Batch, Began, Begin, End, Host, Receipt, Rest, Store, StoreError, Taken};
+use super::{
+    Batch, Began, Begin, End, Host, Receipt, Rest, Store, StoreError, Taken, Tidied, Tidy,
+};
 use crate::request::HostKey;
 
 /// A [`Store`] in one SQLite file.
@@ -64,6 +68,10 @@ struct Inner {
 struct Active {
     crawl: i64,
     run: i64,
+    /// Whether its pages were asked for before, in an earlier round.
+    again: bool,
+    /// Whether they may be asked for again, so that their rows keep what that needs.
+    keeps: bool,
     /// The latest moment that the engine has told: this module asks no clock where time decides.
     told: AtomicI64,
 }
@@ -179,6 +187,19 @@ impl Store for Sqlite {
             let rest = lease::rest(&inner).await;
             rest.map_err(|failure| failure.at(&inner.name))
         })
+    }
+
+    fn requeue(&self, pages: Vec<i64>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.detached(|inner| again::requeue(inner, pages))
+    }
+
+    fn discard<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<u64, StoreError>> {
+        let step = step.to_owned();
+        self.detached(|inner| again::discard(inner, step))
+    }
+
+    fn tidy(&self, tidy: Tidy) -> BoxFuture<'_, Result<Tidied, StoreError>> {
+        self.detached(move |inner| retire::tidy(inner, tidy))
     }
 
     fn end(&self, end: End) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -12,14 +12,16 @@ use super::tickets::{self, Written};
 use crate::request::HostKey;
 use crate::store::{Host, PageRow, PageState, RobotsFile, TicketKey, Verdict};
 
-/// The row takes from the queue row what the commit does not know.
+/// The row takes from the queue row what the commit does not know. What it needs to be asked for again
+/// may hold secrets, so it is kept only where that may happen.
 static PAGE: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
-        "INSERT OR ROLLBACK INTO page (id, run, at, host, step, path, depth, tries, parent,
-           state, reason, message, status, ms, bytes, args, spec)
-         SELECT q.seq, ?, ?, q.host, q.step, q.path, q.depth, q.tries, q.parent,
-           v.column5, v.column6, v.column7, v.column8, v.column9, v.column10,
-           iif(v.column5 = 'failed', q.args, NULL), iif(v.column5 = 'failed', q.spec, NULL)
+        "INSERT OR ROLLBACK INTO page (id, run, at, host, fp, step, path, ord, depth, tries, parent,
+           args, spec, state, reason, message, status, ms, bytes)
+         SELECT q.seq, ?, ?, q.host, q.fp, q.step, q.path, q.ord, q.depth, q.tries, q.parent,
+           iif(v.column5 <> 'done' OR ?, q.args, NULL),
+           iif(v.column5 <> 'done', q.spec, iif(?, nullif(json_remove(q.spec, '$.url'), '{}'), NULL)),
+           v.column5, v.column6, v.column7, v.column8, v.column9, v.column10
          FROM (VALUES",
         "(?,?,?,?,?,?,?,?,?,?)",
         ") v CROSS JOIN queue q WHERE q.host = v.column1 AND q.due = 0
@@ -55,6 +57,7 @@ pub(super) struct Verdicts {
     pub(super) failed: i64,
     pub(super) skipped: i64,
     pub(super) redirects: i64,
+    pub(super) unchanged: i64,
     pub(super) retries: i64,
     pub(super) bytes: i64,
 }
@@ -108,6 +111,11 @@ struct Again<'batch> {
     counts: bool,
 }
 
+/// Whether a page was as before.
+pub(super) fn is_unchanged(row: &PageRow) -> bool {
+    row.state == PageState::Done && row.reason == Some("unchanged")
+}
+
 impl Verdicts {
     fn count(&mut self, row: &PageRow) {
         let state = match row.state {
@@ -117,6 +125,7 @@ impl Verdicts {
         };
         *state += 1;
         self.redirects += i64::from(row.reason == Some("redirect"));
+        self.unchanged += i64::from(is_unchanged(row));
         self.bytes += row.bytes as i64;
     }
 }
@@ -128,7 +137,8 @@ async fn insert(
     now: i64,
 ) -> Result<(), Failure> {
     for (piece, statement) in PAGE.over(ended) {
-        let mut statement = statement.bind(active.run).bind(now);
+        let statement = statement.bind(active.run).bind(now);
+        let mut statement = statement.bind(active.keeps).bind(active.keeps);
         for (key, row) in piece {
             statement = tickets::bind(statement, key)
                 .bind(row.state.as_str())

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::file::{self, Place};
-use super::{commit, lease, links, pages, take, tickets};
+use super::{again, commit, lease, links, pages, take, tickets, visits};
 
 async fn plan(db: &mut SqliteConnection, sql: &str) -> Vec<String> {
     sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
@@ -32,7 +32,9 @@ async fn check(db: &mut SqliteConnection) {
         .chain(tickets::hot())
         .chain(links::hot())
         .chain(pages::hot())
-        .chain(commit::hot());
+        .chain(commit::hot())
+        .chain(visits::hot())
+        .chain(again::hot());
     for sql in hot {
         let steps = plan(db, sql).await;
         let bad = steps.iter().filter(|step| is_bad(step)).collect::<Vec<_>>();

@@ -22,7 +22,8 @@ const MAX_GROUPS: usize = 10_000;
 pub(super) async fn crawls(mut reading: Reading) -> Result<Vec<CrawlRow>, Failure> {
     sqlx::query(
         "SELECT c.id, c.spider, c.args, c.state, c.seeded, c.started, c.finished,
-           ifnull(sum(r.known), 0), ifnull(sum(r.done + r.failed + r.skipped), 0)
+           ifnull(sum(r.known - r.forgotten), 0),
+           ifnull(sum(r.done + r.failed + r.skipped - r.requeued - r.forgotten), 0)
          FROM crawl c LEFT JOIN run r ON r.crawl = c.id GROUP BY c.id ORDER BY c.id DESC",
     )
     .fetch_all(&mut reading.db)
@@ -49,7 +50,7 @@ pub(super) async fn runs(mut reading: Reading) -> Result<Vec<RunRow>, Failure> {
     sqlx::query(
         "SELECT r.id, r.crawl, c.spider, c.args, r.pid, r.version, r.started, r.beat, r.ended, r.stop,
            r.done, r.failed, r.skipped, r.redirects, r.retries, r.known, r.items, r.new, r.changed,
-           r.bytes, r.settings, r.report
+           r.unchanged, r.requeued, r.bytes, r.settings, r.report
          FROM run r JOIN crawl c ON c.id = r.crawl ORDER BY r.id DESC",
     )
     .fetch_all(&mut reading.db)
@@ -81,6 +82,8 @@ fn run(row: &SqliteRow) -> Result<RunRow, Failure> {
         items: cells.count()?,
         new: cells.count()?,
         changed: cells.count()?,
+        unchanged: cells.count()?,
+        requeued: cells.count()?,
         bytes: cells.count()?,
         settings: cells.next()?,
         report: cells.next()?,

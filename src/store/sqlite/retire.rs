@@ -7,12 +7,81 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
+use super::Inner;
 use super::error::Failure;
+use super::report::ITEM_TABLES;
 use super::writer::Writer;
 use crate::request::Identity;
+use crate::store::{Tidied, Tidy};
 
 /// Rows per transaction: the log stays small, a reader's view stays young.
 const PIECE: i64 = 20_000;
+
+/// Makes room.
+pub(super) async fn tidy(inner: Arc<Inner>, tidy: Tidy) -> Result<Tidied, Failure> {
+    let mut writer = inner.writer.lock().await;
+    let db = writer.connection();
+    let before = tidy.crawls.map(jiff::Timestamp::as_millisecond);
+    let (crawls, pages): (i64, i64) = sqlx::query_as(
+        "SELECT count(DISTINCT c.id), ifnull(sum(r.done + r.failed + r.skipped - r.requeued - r.forgotten), 0)
+         FROM crawl c LEFT JOIN run r ON r.crawl = c.id
+         WHERE c.state = 'dropped' OR (c.state = 'finished' AND c.finished < ?)",
+    )
+    .bind(before)
+    .fetch_one(&mut *db)
+    .await?;
+    let mut tidied = Tidied {
+        crawls: crawls.unsigned_abs(),
+        pages: pages.unsigned_abs(),
+        items: 0,
+    };
+    if !tidy.dry {
+        sqlx::query("UPDATE crawl SET state = 'dropped' WHERE state = 'finished' AND finished < ?")
+            .bind(before)
+            .execute(db)
+            .await?;
+        sweep(&mut writer).await?;
+    }
+    if let Some(moment) = tidy.items {
+        tidied.items = gone(writer.connection(), moment, tidy.dry).await?;
+    }
+    if !tidy.dry {
+        for statement in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+            sqlx::raw_sql(statement)
+                .execute(writer.connection())
+                .await?;
+        }
+    }
+    Ok(tidied)
+}
+
+/// Items that are gone since before a moment: deletes them, or only counts them.
+async fn gone(
+    db: &mut SqliteConnection,
+    before: jiff::Timestamp,
+    dry: bool,
+) -> Result<u64, Failure> {
+    let before = before.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let tables: Vec<(String, String)> = sqlx::query_as(ITEM_TABLES).fetch_all(&mut *db).await?;
+    let mut items = 0;
+    for (table, _) in tables {
+        // The name was checked when the table was made.
+        let gone = format!("FROM \"{table}\" WHERE \"_gone\" < ?");
+        if dry {
+            let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) {gone}"));
+            let count: i64 = sqlx::query_scalar(sql)
+                .bind(&*before)
+                .fetch_one(&mut *db)
+                .await?;
+            items += count.unsigned_abs();
+        } else {
+            let sql = sqlx::AssertSqlSafe(format!("DELETE {gone}"));
+            let deleted = sqlx::query(sql).bind(&*before).execute(&mut *db).await?;
+            items += deleted.rows_affected();
+        }
+    }
+    Ok(items)
+}
 
 /// Marks `old` as replaced by `new`. Politeness outlives the crawl: hosts that asked to be left
 /// alone until some moment, had requests today that are limited, or whose last moment is not known, go
@@ -94,6 +163,7 @@ async fn clear(writer: &mut Writer, crawl: i64) -> Result<(), Failure> {
             "DELETE FROM queue",
             "DELETE FROM seen",
             "DELETE FROM page",
+            "DELETE FROM visit",
             "DELETE FROM attempt",
         ] {
             sqlx::query(statement).execute(&mut *db).await?;
@@ -183,6 +253,17 @@ async fn sweep_pages(writer: &mut Writer, crawl: i64) -> Result<(), Failure> {
         .await?;
         let Some(to) = to else { return Ok(()) };
         sqlx::query(
+            "DELETE FROM visit WHERE page > ? AND page <= ? AND page IN
+             (SELECT id FROM page WHERE id > ? AND id <= ? AND run IN (SELECT id FROM run WHERE crawl = ?))",
+        )
+        .bind(from)
+        .bind(to)
+        .bind(from)
+        .bind(to)
+        .bind(crawl)
+        .execute(&mut *db)
+        .await?;
+        sqlx::query(
             "DELETE FROM page WHERE id > ? AND id <= ?
              AND run IN (SELECT id FROM run WHERE crawl = ?)",
         )
@@ -199,6 +280,7 @@ async fn forget(db: &mut SqliteConnection, crawl: i64) -> Result<(), Failure> {
     for statement in [
         "DELETE FROM attempt WHERE run IN (SELECT id FROM run WHERE crawl = ?)",
         "DELETE FROM cookie WHERE crawl = ?",
+        "DELETE FROM spent WHERE crawl = ?",
         "DELETE FROM refused WHERE crawl = ?",
         "UPDATE crawl SET state = 'gone' WHERE id = ?",
     ] {

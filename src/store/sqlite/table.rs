@@ -32,7 +32,8 @@ const PROVENANCE: &str = r#"
   "_first_seen" TEXT NOT NULL,
   "_last_seen" TEXT NOT NULL,
   "_changed" TEXT,             -- when its content last differed from before; NULL: never
-  "_hash" INTEGER NOT NULL     -- hash of the content"#;
+  "_hash" INTEGER NOT NULL,    -- hash of the content
+  "_gone" TEXT                 -- when it was missed on its page first; NULL: it is there"#;
 
 /// Makes sure that all tables of a batch exist and fit.
 ///
@@ -226,7 +227,7 @@ fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
         .join(", ")
 }
 
-const PROVENANCE_NAMES: [&str; 7] = [
+const PROVENANCE_NAMES: [&str; 8] = [
     "_page",
     "_run",
     "_url",
@@ -234,6 +235,7 @@ const PROVENANCE_NAMES: [&str; 7] = [
     "_last_seen",
     "_changed",
     "_hash",
+    "_gone",
 ];
 
 impl Table {
@@ -305,6 +307,6 @@ fn on_conflict(schema: &Schema) -> String {
         "ON CONFLICT ({key}) DO UPDATE SET {content}
            \"_changed\" = iif(\"_hash\" = excluded.\"_hash\", \"_changed\", excluded.\"_last_seen\"),
            \"_page\" = excluded.\"_page\", \"_run\" = excluded.\"_run\", \"_url\" = excluded.\"_url\",
-           \"_last_seen\" = excluded.\"_last_seen\", \"_hash\" = excluded.\"_hash\""
+           \"_last_seen\" = excluded.\"_last_seen\", \"_hash\" = excluded.\"_hash\", \"_gone\" = NULL"
     )
 }

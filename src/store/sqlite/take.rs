@@ -1,5 +1,7 @@
 //! What to fetch next: a read, unless a delayed request has come due.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -8,7 +10,7 @@ use url::Url;
 use super::error::Failure;
 use super::{Inner, cell, moment};
 use crate::request::{Fingerprint, HostKey, StepRef};
-use crate::store::{StoreError, Taken, Ticket, TicketKey, spec};
+use crate::store::{StoreError, Taken, Ticket, TicketKey, Visit, spec};
 
 /// The first row tells when the next delayed request is due; the others are tickets.
 const READY: &str =
@@ -19,6 +21,20 @@ UNION ALL SELECT * FROM
        h.origin || q.path, ph.origin || p.path
 FROM queue q CROSS JOIN host h ON h.id = q.host
 LEFT JOIN page p ON p.id = q.parent LEFT JOIN host ph ON ph.id = p.host
+WHERE q.host = ?1 AND q.due = 0
+ORDER BY q.ord, q.depth, q.seq LIMIT ?2)";
+
+/// The same with what an earlier round learned of the pages.
+const READY_AGAIN: &str =
+    "SELECT 0, 0, (SELECT due FROM queue WHERE host = ?1 AND due > 0 ORDER BY due LIMIT 1),
+       0, 0, '', NULL, NULL, '', NULL, NULL, NULL, NULL, NULL, NULL, NULL
+UNION ALL SELECT * FROM
+(SELECT q.ord, q.depth, q.seq, q.fp, q.tries, q.step, q.args, q.spec,
+       h.origin || q.path, ph.origin || p.path,
+       v.at, v.changed, v.every, v.etag, v.modified, v.hash
+FROM queue q CROSS JOIN host h ON h.id = q.host
+LEFT JOIN page p ON p.id = q.parent LEFT JOIN host ph ON ph.id = p.host
+LEFT JOIN visit v ON v.page = q.seq
 WHERE q.host = ?1 AND q.due = 0
 ORDER BY q.ord, q.depth, q.seq LIMIT ?2)";
 
@@ -36,26 +52,32 @@ pub(super) async fn take(
     limit: usize,
     now: Timestamp,
 ) -> Result<Taken, Failure> {
-    let now = inner.active()?.tell(now);
-    let taken = read(inner, host, limit).await?;
+    let active = inner.active()?;
+    let (now, again) = (active.tell(now), active.again);
+    let taken = read(inner, host, limit, again).await?;
     match taken.next_due {
         Some(due) if due.as_millisecond() <= now => {
             promote(inner, host, now).await?;
-            read(inner, host, limit).await
+            read(inner, host, limit, again).await
         }
         _ => Ok(taken),
     }
 }
 
-async fn read(inner: &Inner, host: HostKey, limit: usize) -> Result<Taken, Failure> {
+async fn read(inner: &Inner, host: HostKey, limit: usize, again: bool) -> Result<Taken, Failure> {
     match &inner.reader {
-        Some(reader) => ready(&mut *reader.lock().await, host, limit).await,
-        None => ready(inner.writer.lock().await.connection(), host, limit).await,
+        Some(reader) => ready(&mut *reader.lock().await, host, limit, again).await,
+        None => ready(inner.writer.lock().await.connection(), host, limit, again).await,
     }
 }
 
-async fn ready(db: &mut SqliteConnection, host: HostKey, limit: usize) -> Result<Taken, Failure> {
-    let rows = sqlx::query(READY)
+async fn ready(
+    db: &mut SqliteConnection,
+    host: HostKey,
+    limit: usize,
+    again: bool,
+) -> Result<Taken, Failure> {
+    let rows = sqlx::query(if again { READY_AGAIN } else { READY })
         .bind(host.0)
         .bind(limit as i64)
         .fetch_all(db)
@@ -64,7 +86,7 @@ async fn ready(db: &mut SqliteConnection, host: HostKey, limit: usize) -> Result
         return Ok(Taken::default());
     };
     let next_due: Option<i64> = cell(first, 2)?;
-    let tickets = rows.iter().map(|row| ticket(host, row));
+    let tickets = rows.iter().map(|row| ticket(host, row, again));
     Ok(Taken {
         tickets: tickets.collect::<Result<_, _>>()?,
         next_due: next_due.map(moment),
@@ -82,7 +104,7 @@ async fn promote(inner: &Inner, host: HostKey, now: i64) -> Result<(), Failure> 
     Ok(())
 }
 
-fn ticket(host: HostKey, row: &SqliteRow) -> Result<Ticket, Failure> {
+fn ticket(host: HostKey, row: &SqliteRow, again: bool) -> Result<Ticket, Failure> {
     let order: i32 = cell(row, 0)?;
     let depth: u16 = cell(row, 1)?;
     let seq = cell(row, 2)?;
@@ -104,9 +126,25 @@ fn ticket(host: HostKey, row: &SqliteRow) -> Result<Ticket, Failure> {
         tries: cell(row, 4)?,
         request,
         referrer: referrer.and_then(|url| Url::parse(url).ok()),
+        visit: if again { visit(row)? } else { None },
     })
+}
+
+fn visit(row: &SqliteRow) -> Result<Option<Box<Visit>>, Failure> {
+    let Some(at) = cell::<Option<i64>>(row, 10)? else {
+        return Ok(None);
+    };
+    let every: Option<i64> = cell(row, 12)?;
+    Ok(Some(Box::new(Visit {
+        at: moment(at),
+        changed: moment(cell(row, 11)?),
+        every: every.map(|ms| Duration::from_millis(ms.unsigned_abs())),
+        etag: cell(row, 13)?,
+        modified: cell(row, 14)?,
+        hash: cell(row, 15)?,
+    })))
 }
 
 /// The statements whose plans are promised.
 #[cfg(test)]
-pub(super) const HOT: [&str; 2] = [READY, PROMOTE];
+pub(super) const HOT: [&str; 3] = [READY, READY_AGAIN, PROMOTE];

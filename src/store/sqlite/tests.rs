@@ -24,6 +24,7 @@ fn begin(spider: &str, fresh: bool) -> Begin {
         fresh,
         steps: Vec::new(),
         lease: std::time::Duration::from_secs(30),
+        finished: crate::store::Finished::Replace,
     }
 }
 

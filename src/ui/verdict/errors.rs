@@ -3,7 +3,7 @@
 use super::super::{clean, count, plural, shorten};
 use super::{Lines, SHOWN};
 use crate::engine::{ErrorGroup, Problem, Report, Statistics};
-use crate::store::PageState;
+use crate::store::{PageState, error_id};
 
 /// Pages that failed, start URLs first.
 pub(super) fn errors(to: &mut Lines<'_>, report: &Report) {
@@ -100,6 +100,12 @@ fn pages(to: &mut Lines<'_>, group: &ErrorGroup, run: &Statistics) {
     if group.reason == "field" {
         to.more("fix       make it an Option, or widen its selector or pattern");
     }
+    to.more(&format!(
+        "again     nephila retry{} {} --error {}",
+        to.db_flag,
+        run.run,
+        error_id(&group.reason, &group.step, &group.message)
+    ));
 }
 
 fn field(to: &mut Lines<'_>, group: &ErrorGroup) {

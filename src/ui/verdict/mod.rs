@@ -8,7 +8,7 @@ mod tests;
 use std::fmt::Write;
 
 use super::{Style, bytes, clean, count, duration, plural, shorten};
-use crate::engine::{Problem, Report, Stop};
+use crate::engine::{Problem, Report, Statistics, Stop};
 
 /// Groups of errors that are shown; the rest is counted.
 const SHOWN: usize = 5;
@@ -46,6 +46,7 @@ pub fn verdict(report: &Report, crawled: &Crawled, style: Style) -> String {
     for warning in &report.statistics.warnings {
         text.line(&style.yellow("warning"), &shorten(warning, 500));
     }
+    limit(&mut text, report);
     tail(&mut text, report, crawled);
     text.text
 }
@@ -94,7 +95,10 @@ fn head(to: &mut Lines<'_>, report: &Report) {
     };
     let seconds = report.elapsed.as_secs_f64();
     let speed = if seconds >= 1.0 {
-        format!(" ({:.0} pages/s)", run.pages as f64 / seconds)
+        format!(
+            " ({:.0} pages/s)",
+            (run.pages + run.unchanged) as f64 / seconds
+        )
     } else {
         String::new()
     };
@@ -104,6 +108,13 @@ fn head(to: &mut Lines<'_>, report: &Report) {
     let cached = match run.cached {
         0 => String::new(),
         cached => format!(" ({} from the cache)", count(cached)),
+    };
+    let pages = match run.unchanged {
+        0 => plural(run.pages, "page"),
+        unchanged => {
+            let all = plural(run.pages + unchanged, "page");
+            format!("{all} ({} unchanged)", count(unchanged))
+        }
     };
     let exit = if code == 0 {
         String::new()
@@ -115,7 +126,7 @@ fn head(to: &mut Lines<'_>, report: &Report) {
         "{mark} {}  run {}:{stopped} {}{cached}{resumed}, {} in {}{speed}{exit}",
         style.bold(clean(&run.spider)),
         run.run,
-        plural(run.pages, "page"),
+        pages,
         plural(run.item_count(), "item"),
         duration(report.elapsed),
     );
@@ -124,18 +135,23 @@ fn head(to: &mut Lines<'_>, report: &Report) {
             to.error(&clean(why));
             to.more("what is stored is whole, and the rest is queued: mend it, and go on");
         }
-        Stop::UnknownStep(step) => unknown_step(to, &clean(step), &clean(&run.spider)),
+        Stop::UnknownStep(step) => unknown_step(to, &clean(step), run),
         _ => {}
     }
 }
 
 /// Queued requests outlived their step; none of them is lost.
-fn unknown_step(to: &mut Lines<'_>, step: &str, spider: &str) {
+fn unknown_step(to: &mut Lines<'_>, step: &str, run: &Statistics) {
+    let spider = clean(&run.spider);
     to.error(&format!(
         "requests are queued for step `{step}`, which spider `{spider}` does not have"
     ));
     to.note(&format!(
         "nothing is lost. Renamed? add #[step(was = \"{step}\")] above its new name; or start anew with --fresh"
+    ));
+    to.more(&format!(
+        "or drop them:  nephila retry{} {} --step {step} --discard",
+        to.db_flag, run.run
     ));
 }
 
@@ -146,6 +162,20 @@ fn start(to: &mut Lines<'_>, report: &Report) {
     }
     if report.problems.contains(&Problem::NoSeeds) && report.statistics.start_failed.is_empty() {
         to.error("the spider named no start URL");
+    }
+}
+
+/// What kept a crawl from going faster that took its time.
+fn limit(to: &mut Lines<'_>, report: &Report) {
+    if report.elapsed < std::time::Duration::from_secs(5) {
+        return;
+    }
+    if let Some((by, share)) = report.statistics.limit().filter(|(_, share)| *share >= 0.5) {
+        to.note(&format!(
+            "limited by {}, {:.0} % of the time",
+            clean(by),
+            share * 100.0
+        ));
     }
 }
 

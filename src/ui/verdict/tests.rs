@@ -85,10 +85,13 @@ fn pages_that_failed() {
          selector  p.price =~ ([\d.]+)
          page      http://shop.example/book/9  (from http://shop.example/page/3)
          fix       make it an Option, or widen its selector or pattern
+         again     nephila retry 42 --error 78c1b4fd
     error: books::book failed on 4 of 1 007 pages: no byte for 20 s, 4 tries
          page      http://shop.example/book/9  (from http://shop.example/page/3)
+         again     nephila retry 42 --error f7586fb5
     error: books::book failed on 1 of 1 007 pages: \u{1b}]0;x\u{7}
          page      http://shop.example/book/9  (from http://shop.example/page/3)
+         again     nephila retry 42 --error 387eec3a
     note: 2 links lead to no page (404, 410), for example http://shop.example/book/9 (on http://shop.example/page/3)
       db crawl.db (41 MB)   query: nephila query "select * from books limit 5"
     "#);

@@ -50,6 +50,7 @@ async fn the_other_spiders() {
     ✗ orders  run 4: 1 page, 0 items in TIME   exit 1
     error: orders::orders failed on 1 of 1 page: answered 403 Forbidden to POST
          page      http://127.0.0.1:PORT/login  (from http://127.0.0.1:PORT/login)
+         again     nephila retry 4 --error aaaeb4bc
     error: nothing was scraped: 1 page, 0 items
          orders::login ran on 1 page and returned no item
          --allow-empty if that is meant
@@ -81,6 +82,64 @@ async fn a_limit_and_the_rest() {
       db crawl.db (SIZE)   query: nephila query "select * from books limit 5"
     exit 0
     "#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_and_logs() {
+    let site = site_with(Options {
+        products: 200,
+        latency: Duration::from_millis(20),
+        ..Options::default()
+    })
+    .await;
+    let folder = Folder::new();
+    let site_arg = format!("site={}", site.url());
+    let args = [
+        "crawl",
+        "books",
+        "-a",
+        &site_arg,
+        "-j",
+        "2",
+        "--log-format",
+        "json",
+    ];
+    let mut child = folder
+        .nephila(&args)
+        .env("NEPHILA_LOG", "nephila=debug")
+        .spawn()
+        .unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut answered = None;
+    let mut looked = Vec::new();
+    for line in stderr.lines() {
+        let line = line.unwrap();
+        if line.contains("\"answered\"") && answered.is_none() {
+            answered = Some(line);
+            let kill = Command::new("kill")
+                .args(["-USR1", &child.id().to_string()])
+                .status();
+            assert!(kill.unwrap().success());
+        } else if !line.starts_with('{') {
+            looked.push(line);
+        }
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let log: serde_json::Value = serde_json::from_str(&answered.unwrap()).unwrap();
+    assert_eq!(
+        (&log["status"], &log["level"]),
+        (&200.into(), &"DEBUG".into())
+    );
+    let span = &log["span"];
+    assert_eq!(
+        (&span["spider"], &span["step"], &span["attempt"]),
+        (&"books".into(), &"list".into(), &1.into())
+    );
+    assert_eq!(span["host"], "127.0.0.1");
+    let looked = looked.join("\n");
+    for part in ["limited by ", "hosts: 1 leased", "requests: ", "steps: "] {
+        assert!(looked.contains(part), "{part} in\n{looked}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,14 @@
 //! The commands as people type them: the real binary in a folder of its own, against servers in this
 //! process.
 
+mod again;
 mod cache;
 mod crawl;
 mod polite;
 mod fetch;
 mod project;
 mod results;
-mod server;
+pub(crate) mod server;
 mod situations;
 
 use std::path::{Path, PathBuf};

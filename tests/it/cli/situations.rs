@@ -31,6 +31,7 @@ fn a_field_that_can_not_be_read() {
          selector  p.price, p.price_color =~ ([\d.]+)
          page      http://127.0.0.1:PORT/2  (from http://127.0.0.1:PORT/)
          fix       make it an Option, or widen its selector or pattern
+         again     nephila retry 1 --error 154410e8
       db crawl.db (SIZE)   query: nephila query "select * from books limit 5"
     exit 1
     "#);
@@ -226,6 +227,7 @@ fn a_host_that_says_too_many_requests() {
     ✗ links  run 1: 1 page, 1 item in TIME   exit 1
     error: links::page failed on 2 of 3 pages: answered 429 Too Many Requests, 2 tries
          page      http://127.0.0.1:PORT/1  (from http://127.0.0.1:PORT/)
+         again     nephila retry 1 --error bf6bc9c3
     note: http://127.0.0.1:PORT was slowed down 4 times: 429 Too Many Requests
       db crawl.db (SIZE)   query: nephila query "select * from links limit 5"
     exit 1
@@ -380,9 +382,16 @@ async fn a_step_that_is_gone() {
     insta::assert_snapshot!(folder.run(&line).said(), @r#"
     error: 16 requests queued for step `boook`, which spider `books` no longer has
          renamed to `book`?  add #[step(was = "boook")] above it
+         or drop them:  nephila retry 1 --step boook --discard
          or start anew:  --fresh
     exit 2
     "#);
+    insta::assert_snapshot!(folder.run("retry 1 --step boook --discard").said(), @r"
+    16 requests for step `boook` given up; go on:  nephila crawl books -a site=http://127.0.0.1:PORT/
+    exit 0
+    ");
+    let ran = folder.run(&line);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(folder.run(&format!("{line} --fresh")).code, 0);
 }
 

@@ -96,6 +96,7 @@ pub(super) fn begin(spider: &str) -> Begin {
         fresh: false,
         steps: Vec::new(),
         lease: std::time::Duration::from_secs(30),
+        finished: nephila::store::Finished::Replace,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The promises that every store keeps, written against `dyn Store` and run on each database.
 
+mod again;
 mod begin;
 mod database;
 mod faults;
@@ -12,6 +13,17 @@ mod steps;
 
 /// Runs each promise as a test on a database of its own.
 macro_rules! promises {
+    // What PostgreSQL can't do yet.
+    (sqlite: $($promise:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    super::$promise(&crate::store::database::Database::sqlite()).await;
+                }
+            )*
+        }
+    };
     ($($promise:ident),* $(,)?) => {
         mod sqlite {
             $(

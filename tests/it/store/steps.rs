@@ -128,6 +128,8 @@ pub(super) fn done(ticket: &Ticket) -> PageCommit {
         records: vec![],
         requests: vec![],
         refused: vec![],
+        visit: None,
+        stop_when_known: None,
     }
 }
 

@@ -1,0 +1,61 @@
+//! Runs and crawls by what people call them.
+
+use std::sync::Arc;
+
+use super::database::Database;
+use super::failure::Failure;
+use super::spiders;
+use crate::spider::{Args, Spider};
+use crate::store::{CrawlRow, Reader, RunRow};
+
+/// The run called `wanted`: a number, `last`, or the name of a spider, whose last run it is.
+pub(super) fn run_named(
+    runs: Vec<RunRow>,
+    wanted: &str,
+    database: &Database,
+) -> Result<RunRow, Failure> {
+    let id: Option<i64> = wanted.parse().ok();
+    let is_it = |run: &RunRow| wanted == "last" || Some(run.id.0) == id || run.spider == wanted;
+    runs.into_iter().find(is_it).ok_or_else(|| {
+        Failure::usage(format!("no run `{wanted}` in {}", database.shown))
+            .more(format!("nephila stats{} shows all", database.flag))
+    })
+}
+
+/// The crawl of a run, as long as its pages are there.
+pub(super) async fn crawl_of(reader: &dyn Reader, run: &RunRow) -> Result<CrawlRow, Failure> {
+    let crawls = reader.crawls().await?;
+    let of = |crawl: &CrawlRow| crawl.id == run.crawl;
+    let crawl = crawls.into_iter().find(of);
+    match crawl {
+        Some(crawl) if matches!(&*crawl.state, "open" | "finished") => Ok(crawl),
+        _ => {
+            let why = format!("the pages of run {} are gone", run.id.0);
+            Err(Failure::usage(why).more(format!(
+                "a newer crawl of {} took its place, or nephila gc made room",
+                run.spider
+            )))
+        }
+    }
+}
+
+/// The spider of a crawl, as it was made for it.
+pub(super) fn spider_of(crawl: &CrawlRow) -> Result<Arc<dyn Spider>, Failure> {
+    let args: Args = serde_json::from_str(&crawl.args).map_err(|error| {
+        Failure::broken(format!("the arguments of crawl {}: {error}", crawl.id))
+    })?;
+    spiders::make(&crawl.spider, &args)
+}
+
+/// The command that crawls the same again.
+pub(super) fn command_of(crawl: &CrawlRow, database: &Database) -> String {
+    let mut args: Args = serde_json::from_str(&crawl.args).unwrap_or_default();
+    let site = (crawl.spider == spiders::GENERIC)
+        .then(|| args.remove("start"))
+        .flatten();
+    let mut command = format!("nephila crawl {}", site.as_deref().unwrap_or(&crawl.spider));
+    for (name, value) in args {
+        command.extend([" -a ", &name, "=", &value]);
+    }
+    command + &database.flag
+}
