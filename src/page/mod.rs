@@ -26,6 +26,7 @@ mod refresh;
 mod selector;
 mod sitemap;
 mod structured;
+mod table;
 mod text;
 
 pub use element::Element;

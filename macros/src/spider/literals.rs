@@ -7,7 +7,9 @@ use syn::{FnArg, ImplItemFn, LitStr, Pat};
 use crate::selector;
 
 /// Methods of a page whose first argument is a selector.
-const METHODS: [&str; 5] = ["css", "follow", "get", "items", "submit"];
+const METHODS: [&str; 7] = [
+    "css", "download", "follow", "get", "items", "rows", "submit",
+];
 
 /// Checks the literal selectors that are given to methods of the step's page.
 pub(super) fn check(function: &ImplItemFn) -> Vec<syn::Error> {
