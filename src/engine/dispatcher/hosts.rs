@@ -595,7 +595,7 @@ impl Dispatcher {
         match &exchange.trouble {
             Some(trouble) if self.frontier.is_news(key, exchange.started) => {
                 match self.blame(exchange, trouble) {
-                    Blame::Url => {}
+                    Blame::Url => self.end_trial(key),
                     Blame::Doubt => {
                         let pause = Backoff::from(&self.shared.settings).delay(0, fastrand::f64());
                         let now = Instant::now();
@@ -614,11 +614,20 @@ impl Dispatcher {
                     self.frontier.hold(key, Instant::now() + asked);
                 }
             }
-            None if exchange.status == 0 => {}
+            // No answer that can be used, but one of the host's.
+            None if exchange.status == 0 => self.end_trial(key),
             None => {
                 self.answered_well(key, exchange.took);
                 self.recover(key, exchange);
             }
+        }
+    }
+
+    /// A canary that came to grief by itself says nothing against its host: the others follow, so that
+    /// bad pages are not tried one by one. The host's failures still count, until it answers well.
+    fn end_trial(&mut self, key: HostKey) {
+        if self.frontier.host(key).is_some_and(|host| host.errors > 0) {
+            self.frontier.recovered(key);
         }
     }
 
