@@ -19,7 +19,7 @@ fn raw(answers: &'static [(&'static str, &'static [u8])]) -> SocketAddr {
             {}
             let path = first.split(' ').nth(1).unwrap_or_default();
             let known = answers.iter().find(|(known, _)| *known == path);
-            let none = &b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"[..];
+            let none = &b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"[..];
             let _ = stream.write_all(known.map_or(none, |(_, answer)| answer));
         }
     });
