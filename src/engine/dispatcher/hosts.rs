@@ -614,8 +614,12 @@ impl Dispatcher {
                     self.frontier.hold(key, Instant::now() + asked);
                 }
             }
-            // No answer that can be used, but one of the host's.
-            None if exchange.status == 0 => self.end_trial(key),
+            // Nothing that can be used, and nothing that speaks against the host.
+            None if exchange.status == 0 => {
+                if self.frontier.is_news(key, exchange.started) {
+                    self.end_trial(key);
+                }
+            }
             None => {
                 self.answered_well(key, exchange.took);
                 self.recover(key, exchange);

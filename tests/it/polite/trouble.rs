@@ -99,6 +99,32 @@ async fn a_host_that_comes_back_is_asked_at_full_speed_again() {
     assert!(web.log().iter().rev().take(20).any(|asked| asked.open > 1));
 }
 
+/// A canary that is bad by itself is no reason to try all others one by one.
+#[tokio::test]
+async fn bad_pages_do_not_keep_their_host_on_trial() {
+    let web = Web::new(|url, _| match url.path() {
+        "/robots.txt" => Ok(status(url, 404)),
+        "/" => Ok(page(url, &LINKS)),
+        "/0" => Err(FetchError::new(FailureKind::Timeout, "late")),
+        _ => Err(FetchError::new(FailureKind::Protocol, "garbage")),
+    });
+    let report = crawl(seed())
+        .with(|settings| {
+            settings.delay = Some(Duration::ZERO);
+            settings.autothrottle = Some(false);
+            settings.retry_delay = Duration::from_millis(4);
+            settings.retries = 0;
+        })
+        .fetch(web.clone())
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(report.statistics.failed, 40, "{report:?}");
+    assert_eq!(report.statistics.slowed["http://shop.example"].in_a_row, 1);
+    let log = web.log();
+    assert!(log.iter().rev().take(20).any(|asked| asked.open > 1));
+}
+
 /// Whatever the host asks for, the crawl ends, and its requests are there for another run.
 #[tokio::test]
 async fn refused_for_ever() {
