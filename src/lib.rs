@@ -87,6 +87,7 @@ extern crate self as nephila;
 
 pub mod clock;
 mod panics;
+pub mod parse;
 pub mod request;
 pub mod item;
 pub mod settings;

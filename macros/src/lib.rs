@@ -35,9 +35,10 @@
 //! |---|---|
 //! | `#[css("h1")]` | read from the first match (`Vec`: all; `Option`: if there is one; `bool`: whether there is one) |
 //! | `#[css("p::text")]`, `#[css("a::attr(href)")]`, `#[css("::attr(id)")]` | own text; an attribute; one of the element itself |
+//! | `#[xpath(".//h1")]`, `#[json("$.title")]` | the same as `#[css("xpath:.//h1")]`, `#[css("json:$.title")]` |
 //! | `#[css("..", parse = function)]` | `fn(&str) -> Result<T, impl Display>` reads the text |
 //! | `#[css("..", default)]`, `#[css("..", default = 0)]` | what it is where nothing matches |
-//! | `#[or_css("..")]` | the next selector to try where nothing matches; may stand often |
+//! | `#[or_css("..")]`, `#[or_xpath("..")]`, `#[or_json("..")]` | the next selector to try where nothing matches; may stand often |
 //! | `#[re(r"([\d.]+)")]` | takes the first group, or the whole match, of the text |
 //! | `#[url]` | the page's own URL |
 //! | `#[default]`, `#[default = 1]`, `#[default(expression)]` | not read from the page; as `Option` is without it |
@@ -66,7 +67,10 @@ pub fn spider(attribute: TokenStream, block: TokenStream) -> TokenStream {
 
 /// Makes a struct an item, read from pages by its selectors and stored as a row: see the
 /// [table](crate).
-#[proc_macro_derive(Item, attributes(item, css, or_css, re, url, default))]
+#[proc_macro_derive(
+    Item,
+    attributes(item, css, xpath, json, or_css, or_xpath, or_json, re, url, default)
+)]
 pub fn item(input: TokenStream) -> TokenStream {
     item::expand(input.into()).into()
 }

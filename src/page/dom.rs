@@ -141,6 +141,13 @@ pub(super) fn own_text(element: ElementRef<'_>) -> String {
     out
 }
 
+/// A text with its white space folded.
+pub(super) fn folded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    push_folded(&mut out, text.trim());
+    out
+}
+
 fn push_folded(out: &mut String, text: &str) {
     for (position, word) in text.split_whitespace().enumerate() {
         if position > 0 || text.starts_with(char::is_whitespace) {

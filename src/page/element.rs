@@ -3,9 +3,8 @@
 use ego_tree::NodeId;
 use scraper::ElementRef;
 
-use super::read::Found;
-use super::selector::Take;
-use super::{AsSelector, Extract, FieldError, FromMatch, Page, Scope, Selector, dom};
+use super::found::{At, Found, Scope};
+use super::{AsSelector, Extract, FieldError, FromMatch, Page, dom};
 use crate::request::Result;
 
 /// An element of a page: a handle that may be kept as long as one likes.
@@ -52,7 +51,8 @@ impl Element {
             page: self.page.clone(),
             id: node.id(),
         });
-        Ok(elements.collect())
+        let elements = elements.collect();
+        self.page.check(elements)
     }
 
     /// Reads a typed value from within: see [`Page::get`].
@@ -60,17 +60,7 @@ impl Element {
     /// # Errors
     /// [`FieldError`] if nothing matches and a value is needed, or if it can't be read.
     pub fn get<T: FromMatch>(&self, selector: impl AsSelector) -> Result<T> {
-        let selector = selector.as_selector()?;
-        T::from_match(&Found::new(self.scope(), &selector)).map_err(|miss| {
-            let error = FieldError {
-                field: String::new(),
-                selector: selector.source().to_owned(),
-                pattern: None,
-                miss,
-                closest: None,
-            };
-            error.into()
-        })
+        get(self.scope(), selector)
     }
 
     /// Reads an item from within.
@@ -81,26 +71,6 @@ impl Element {
         Ok(T::extract(&self.scope())?)
     }
 
-    /// The raw links of the elements that match, each with its element.
-    pub(super) fn hrefs<'a>(
-        &'a self,
-        selector: &'a Selector,
-    ) -> impl Iterator<Item = (&'a str, ElementRef<'a>)> {
-        let href = |node: ElementRef<'a>| {
-            let href = match &selector.take {
-                Take::Attribute(name) => node.value().attr(name),
-                _ => ["href", "src", "action"]
-                    .iter()
-                    .find_map(|name| node.value().attr(name)),
-            };
-            // What the URL standard strips; a no-break space is part of a URL.
-            href.map(|href| (href.trim_matches(|c| c <= ' '), node))
-        };
-        Found::new(self.scope(), selector)
-            .elements()
-            .filter_map(href)
-    }
-
     pub(super) fn page(&self) -> &Page {
         &self.page
     }
@@ -108,7 +78,7 @@ impl Element {
     pub(super) fn scope(&self) -> Scope<'_> {
         Scope {
             page: &self.page,
-            element: self.node(),
+            at: At::Element(self.node()),
         }
     }
 
@@ -117,6 +87,22 @@ impl Element {
         node.and_then(ElementRef::wrap)
             .expect("an element stays in its page's tree")
     }
+}
+
+/// A typed value from a scope.
+pub(super) fn get<T: FromMatch>(scope: Scope<'_>, selector: impl AsSelector) -> Result<T> {
+    let selector = selector.as_selector()?;
+    let read = T::from_match(&Found::new(scope, &selector));
+    scope.page.check(read)?.map_err(|miss| {
+        let error = FieldError {
+            field: String::new(),
+            selector: selector.source().to_owned(),
+            pattern: None,
+            miss,
+            closest: None,
+        };
+        error.into()
+    })
 }
 
 impl std::fmt::Debug for Element {

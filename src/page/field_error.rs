@@ -25,6 +25,9 @@ pub enum Miss {
         /// What the function said.
         why: Box<str>,
     },
+    /// It could not be looked for: the page is no JSON, or an XPath costs too much on it.
+    #[error("{0}")]
+    Failed(Box<str>),
     /// A field of a nested item.
     #[error("{0}")]
     Nested(Box<FieldError>),

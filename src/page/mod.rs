@@ -15,11 +15,14 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
+mod contains;
+mod documents;
 mod dom;
 mod element;
 mod emitted;
 mod field_error;
 mod form;
+mod found;
 mod parse;
 mod read;
 mod refresh;
@@ -28,12 +31,14 @@ mod sitemap;
 mod structured;
 mod table;
 mod text;
+mod xpath;
 
 pub use element::Element;
 pub use emitted::Emitted;
 pub use field_error::{FieldError, Miss};
+pub use found::{Found, Hit, Scope};
 pub use parse::{ParseLimits, Truncation};
-pub use read::{Extract, Found, FromHit, FromMatch, FromUrl, Hit, Rule, Scope};
+pub use read::{Extract, FromHit, FromMatch, FromUrl, Rule};
 pub use selector::{AsSelector, Selector, SelectorError};
 pub use sitemap::{
     ChangeFreq, Followed, Sitemap, SitemapAlternate, SitemapEntry, SitemapError, SitemapKind,
@@ -41,7 +46,7 @@ pub use sitemap::{
 };
 
 use std::any::TypeId;
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +56,8 @@ use scraper::Html;
 use serde::de::DeserializeOwned;
 use url::{Position, Url};
 
+use documents::Documents;
+use nephila_notation::Find;
 use parse::Parsed;
 use text::Text;
 
@@ -74,6 +81,12 @@ struct Inner {
     base: OnceCell<Url>,
     policy: OnceCell<Option<ReferrerPolicy>>,
     emitted: RefCell<Emitted>,
+    documents: Documents,
+    order: OnceCell<xpath::Order>,
+    /// What XPath may still cost.
+    budget: Cell<u64>,
+    /// What went wrong while a selector looked for something.
+    complaint: Cell<Option<Box<str>>>,
 }
 
 /// What a page knows of its request.
@@ -117,6 +130,10 @@ impl Page {
             base: OnceCell::new(),
             policy: OnceCell::new(),
             emitted: RefCell::default(),
+            documents: Documents::default(),
+            order: OnceCell::new(),
+            budget: Cell::new(xpath::BUDGET),
+            complaint: Cell::default(),
         }))
     }
 
@@ -284,7 +301,7 @@ impl Page {
     /// # Errors
     /// [`FieldError`] if nothing matches and a value is needed, or if it can't be read.
     pub fn get<T: FromMatch>(&self, selector: impl AsSelector) -> Result<T> {
-        self.root().get(selector)
+        element::get(Scope::page(self), selector)
     }
 
     /// Reads an item from the whole page.
@@ -292,7 +309,7 @@ impl Page {
     /// # Errors
     /// The [`FieldError`] of the first field that is missing or unreadable.
     pub fn item<T: Extract>(&self) -> Result<T> {
-        self.root().item()
+        Ok(T::extract(&Scope::page(self))?)
     }
 
     /// Reads an item from every element that matches.
@@ -301,11 +318,15 @@ impl Page {
     /// The [`FieldError`] of the first field that is missing or unreadable.
     pub fn items<T: Extract>(&self, selector: impl AsSelector) -> Result<Vec<T>> {
         let selector = selector.as_selector()?;
-        let elements = self.root().css(Rc::clone(&selector))?;
-        if elements.is_empty() {
+        let found = Found::new(Scope::page(self), &selector);
+        let mut scopes = found.scopes().peekable();
+        if scopes.peek().is_none() {
             self.0.emitted.borrow_mut().missed(selector.source());
         }
-        elements.iter().map(Element::item).collect()
+        let items = scopes
+            .map(|scope| T::extract(&scope))
+            .collect::<std::result::Result<_, _>>();
+        Ok(self.check(items)??)
     }
 
     /// Emits an item: it is checked now and stored with the page.
@@ -340,14 +361,19 @@ impl Page {
     /// If the selector does not parse or the step is none.
     pub fn follow<M>(&self, selector: impl AsSelector, step: impl Step<M>) -> Result<usize> {
         let (selector, step) = (selector.as_selector()?, self.own_step(step)?);
-        let (root, base) = (self.root(), self.base());
+        let base = match selector.parts().first().map(|part| &part.find) {
+            Some(Find::Json(_)) => self.links_base(),
+            _ => self.base(),
+        };
         let (session, referrer) = (self.links_session(), self.links_referrer());
         let known = self.0.context.known.as_deref();
         let known = known.map(|known| (known, known.base(base, &step.name, &session)));
         let mut emitted = self.0.emitted.borrow_mut();
         let mut count = 0;
-        for (href, element) in root.hrefs(&selector) {
+        for (href, element) in Found::new(Scope::page(self), &selector).links() {
             count += 1;
+            // What the URL standard strips; a no-break space is part of a URL.
+            let href = href.trim_matches(|c| c <= ' ');
             let link = known
                 .as_ref()
                 .map_or(0, |(known, base)| known.link(base, href));
@@ -361,7 +387,7 @@ impl Page {
                 Err(_) => emitted.invalid_link(href),
                 Ok(url) => {
                     let depth = self.next_depth();
-                    let referrer = if dom::is_noreferrer(element) {
+                    let referrer = if element.is_some_and(dom::is_noreferrer) {
                         Some(Box::new(told(ReferrerPolicy::NoReferrer)))
                     } else {
                         referrer.clone()
@@ -380,7 +406,7 @@ impl Page {
         if count == 0 {
             emitted.missed(selector.source());
         }
-        Ok(count)
+        self.check(count)
     }
 
     /// Requests one URL, absolute or relative to the page.
@@ -484,14 +510,57 @@ impl Page {
             .get_or_init(|| parse::parse(self.text(), limits))
     }
 
-    /// Joins with the base URL if the page is HTML that was parsed, else with the page's own.
-    fn join(&self, url: &str) -> Result<Url> {
-        let base = if self.is_html() {
+    /// What relative links are relative to: the base URL if the page is HTML, else its own.
+    fn links_base(&self) -> &Url {
+        if self.is_html() {
             self.base()
         } else {
             self.url()
-        };
-        base.join(url.trim())
+        }
+    }
+
+    fn documents(&self) -> &Documents {
+        &self.0.documents
+    }
+
+    fn order(&self) -> &xpath::Order {
+        let root = self.html().tree.root();
+        self.0.order.get_or_init(|| xpath::order(root))
+    }
+
+    /// Pays for a look at the tree; false if there is nothing left to pay with.
+    fn pay(&self, cost: u64) -> bool {
+        let left = self.0.budget.get().saturating_sub(cost);
+        self.0.budget.set(left);
+        left > 0
+    }
+
+    fn is_broke(&self) -> bool {
+        self.0.budget.get() == 0
+    }
+
+    /// Takes note of what went wrong while a selector looked for something.
+    fn complain(&self, why: String) {
+        self.0.complaint.set(Some(why.into()));
+    }
+
+    /// What went wrong since this was asked last.
+    fn complaint(&self) -> Option<Box<str>> {
+        self.0.complaint.take()
+    }
+
+    /// What was read, unless something went wrong meanwhile.
+    fn check<T>(&self, read: T) -> Result<T> {
+        match self.complaint() {
+            Some(why) => Err(String::from(why).into()),
+            None => Ok(read),
+        }
+    }
+
+    /// Joins with the base URL if the page is HTML that was parsed, else with the page's own.
+    fn join(&self, url: &str) -> Result<Url> {
+        self.links_base()
+            .join(url.trim())
             .map_err(|error| format!("`{url}` is no URL: {error}").into())
     }
 

@@ -1,37 +1,19 @@
 //! From matches of a selector to typed values.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use regex::Regex;
-use scraper::ElementRef;
 use url::Url;
 
 use super::field_error::shorten;
-use super::selector::Take;
-use super::{FieldError, Miss, Page, Selector, dom};
-
-/// Where a field is looked for: a page, or an element of it.
-#[derive(Clone, Copy)]
-pub struct Scope<'a> {
-    pub(super) page: &'a Page,
-    pub(super) element: ElementRef<'a>,
-}
-
-impl fmt::Debug for Scope<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Scope(<{}> of {})",
-            self.element.value().name(),
-            self.page.url()
-        )
-    }
-}
+use super::found::{Found, Hit, Scope};
+use super::{FieldError, Miss, Selector, dom};
 
 /// How a field is read: written down by `derive(Item)`, once per field.
 #[derive(Debug)]
 pub struct Rule {
-    field: &'static str,
+    field: Cow<'static, str>,
     selector: Selector,
     fallbacks: Vec<Selector>,
     pattern: Option<Regex>,
@@ -40,12 +22,27 @@ pub struct Rule {
 impl Rule {
     /// The field's name, its selector and those to try if it matches nothing, and a pattern whose
     /// first group (or whole match) is taken.
+    pub fn new(
+        field: impl Into<Cow<'static, str>>,
+        selector: Selector,
+        fallbacks: Vec<Selector>,
+        pattern: Option<Regex>,
+    ) -> Self {
+        Self {
+            field: field.into(),
+            selector,
+            fallbacks,
+            pattern,
+        }
+    }
+
+    /// As [`new`](Self::new), from texts that the derive macro has checked.
     ///
     /// # Panics
-    /// If a selector or the pattern does not parse: the derive macro has checked them.
+    /// If a selector or the pattern does not parse.
     #[doc(hidden)]
     #[expect(clippy::panic, reason = "the derive macro parsed both at compile time")]
-    pub fn new(
+    pub fn checked(
         field: &'static str,
         selector: &str,
         fallbacks: &[&str],
@@ -58,89 +55,7 @@ impl Rule {
             Regex::new(pattern).unwrap_or_else(|error| panic!("field `{field}`: {error}"))
         });
         let fallbacks = fallbacks.iter().map(|source| parse(source)).collect();
-        Self {
-            field,
-            selector: parse(selector),
-            fallbacks,
-            pattern,
-        }
-    }
-}
-
-/// One match: an element and the text taken of it.
-pub struct Hit<'a> {
-    page: &'a Page,
-    element: ElementRef<'a>,
-    text: String,
-}
-
-impl<'a> Hit<'a> {
-    /// What the selector took: text with white space folded, or an attribute; narrowed by the
-    /// pattern, where there is one.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The URL that relative links of the page are relative to.
-    pub fn base(&self) -> &'a Url {
-        self.page.base()
-    }
-
-    /// The element as a scope for nested items.
-    pub fn scope(&self) -> Scope<'a> {
-        Scope {
-            page: self.page,
-            element: self.element,
-        }
-    }
-}
-
-/// The matches of a field's selector, found one by one as they are asked for.
-pub struct Found<'a> {
-    scope: Scope<'a>,
-    selector: &'a Selector,
-    pattern: Option<&'a Regex>,
-}
-
-impl<'a> Found<'a> {
-    pub(super) fn new(scope: Scope<'a>, selector: &'a Selector) -> Self {
-        Self {
-            scope,
-            selector,
-            pattern: None,
-        }
-    }
-
-    /// The elements that match, whatever is taken of them.
-    pub(super) fn elements(&self) -> impl Iterator<Item = ElementRef<'a>> + use<'a> {
-        let (selector, element) = (self.selector, self.scope.element);
-        let itself = selector.css.is_none().then_some(element);
-        let within = selector.css.as_ref().map(|css| dom::select(element, css));
-        itself.into_iter().chain(within.into_iter().flatten())
-    }
-
-    /// The matches in document order.
-    pub fn hits(&self) -> impl Iterator<Item = Hit<'a>> + use<'a> {
-        let (page, take, pattern) = (self.scope.page, &self.selector.take, self.pattern);
-        self.elements().filter_map(move |element| {
-            let text = match take {
-                Take::AllText => dom::text(element),
-                Take::OwnText => dom::own_text(element),
-                Take::Attribute(name) => element.attr(name)?.trim().to_owned(),
-            };
-            let text = match pattern {
-                None => text,
-                Some(pattern) => {
-                    let groups = pattern.captures(&text)?;
-                    groups.get(1).or_else(|| groups.get(0))?.as_str().to_owned()
-                }
-            };
-            Some(Hit {
-                page,
-                element,
-                text,
-            })
-        })
+        Self::new(field, parse(selector), fallbacks, pattern)
     }
 }
 
@@ -181,9 +96,7 @@ impl<T: FromHit> FromMatch for T {
 impl<T: FromHit> FromMatch for Option<T> {
     fn from_match(found: &Found<'_>) -> Result<Self, Miss> {
         match found.hits().next() {
-            Some(hit) if !hit.text.is_empty() || hit.element.has_children() => {
-                T::from_hit(&hit).map(Some)
-            }
+            Some(hit) if !hit.is_empty() => T::from_hit(&hit).map(Some),
             _ => Ok(None),
         }
     }
@@ -197,7 +110,10 @@ impl<T: FromHit> FromMatch for Vec<T> {
 
 impl FromMatch for bool {
     fn from_match(found: &Found<'_>) -> Result<Self, Miss> {
-        Ok(found.hits().next().is_some())
+        let hit = found.hits().next();
+        // JSON says itself what is true; elements only that they are there.
+        let said = hit.as_ref().and_then(|hit| hit.json()?.as_bool());
+        Ok(said.unwrap_or(hit.is_some()))
     }
 }
 
@@ -210,6 +126,12 @@ impl<T: Extract> FromHit for T {
 impl FromHit for String {
     fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss> {
         Ok(hit.text.clone())
+    }
+}
+
+impl FromHit for serde_json::Value {
+    fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss> {
+        Ok(hit.json().cloned().unwrap_or_else(|| hit.text().into()))
     }
 }
 
@@ -350,18 +272,19 @@ impl<'a> Scope<'a> {
                 .find(|selector| self.found(rule, selector).hits().next().is_some())
                 .unwrap_or(&rule.selector),
         };
-        read(&self.found(rule, selector)).map_err(|miss| self.field_error(rule, selector, miss))
+        let read = read(&self.found(rule, selector));
+        let read = match self.page.complaint() {
+            Some(why) => Err(Miss::Failed(why)),
+            None => read,
+        };
+        read.map_err(|miss| self.field_error(rule, selector, miss))
     }
 
     fn found<'r>(&self, rule: &'r Rule, selector: &'r Selector) -> Found<'r>
     where
         'a: 'r,
     {
-        Found {
-            scope: *self,
-            selector,
-            pattern: rule.pattern.as_ref(),
-        }
+        Found::new(*self, selector).matching(rule.pattern.as_ref())
     }
 
     fn field_error(&self, rule: &Rule, selector: &Selector, miss: Miss) -> FieldError {
@@ -369,7 +292,7 @@ impl<'a> Scope<'a> {
             .then(|| closest(*self, selector, rule.pattern.as_ref()))
             .flatten();
         FieldError {
-            field: rule.field.to_owned(),
+            field: rule.field.to_string(),
             selector: selector.source().to_owned(),
             pattern: rule.pattern.as_ref().map(|pattern| pattern.as_str().into()),
             miss,
@@ -402,7 +325,7 @@ fn closest(scope: Scope<'_>, selector: &Selector, pattern: Option<&Regex>) -> Op
         .into_iter()
         .find_map(|form| {
             let css = scraper::Selector::parse(&form).ok()?;
-            let count = dom::select(scope.element, &css).count();
+            let count = dom::select(scope.element()?, &css).count();
             (count > 0).then(|| format!("`{form}` matches {count}"))
         })
 }

@@ -1,19 +1,28 @@
-//! CSS selectors with `::text` and `::attr(name)`.
+//! Selectors: CSS, XPath and JSON paths in one notation.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use scraper::error::SelectorErrorKind;
+use nephila_notation::{Notation, Part, Take, plain_css};
 
-/// A parsed selector: CSS, and what to take of what it matches.
+/// A parsed selector: what to find, and what to take of it.
 ///
 /// | written | takes |
 /// |---|---|
-/// | `p.price` | all text within, white space folded |
-/// | `p.price::text` | the element's own text, without that of its children |
-/// | `a::attr(href)` | the attribute's value; elements without it do not match |
+/// | `p.price` | of the elements that match: all text within, white space folded |
+/// | `p.price::text` | an element's own text, without that of its children |
+/// | `a::attr(href)` | an attribute's value; elements without it do not match |
+/// | `div.text::html` | an element's HTML |
 /// | `::attr(href)` | the attribute of the scope itself |
+/// | `th:contains("UPC") + td` | CSS that looks at an element's text |
+/// | `xpath://p[@class]/text()` | nodes or a value, by XPath 1.0; within an item begin with `.//` |
+/// | `json:$.books[*].title` | values of a JSON answer, by JSONPath (RFC 9535); `json:title` is `json:$.title` |
+/// | `ld:Product` | the things of a type in the page's JSON-LD |
+/// | `script#data >> json:$.books[*]` | the right side within what the left side finds |
+///
+/// What a JSON path is looked for in may be the page, a text, an attribute, or a script: there it is the
+/// largest value that stands in it, as in `window.data = {..};`.
 ///
 /// Wherever a selector is wanted, text will do: it is parsed once per thread. [`css!`](crate::css)
 /// has it checked by the compiler.
@@ -25,51 +34,44 @@ use scraper::error::SelectorErrorKind;
 /// assert_eq!(page.get::<String>("a")?, "next page");
 /// assert_eq!(page.get::<String>("a::text")?, "next");
 /// assert_eq!(page.get::<Option<String>>(css!("a[rel=next]::attr(href)"))?.as_deref(), Some("/2"));
+/// assert_eq!(page.get::<u8>("xpath:count(//a[@rel='next']/b)")?, 1);
+///
+/// let html = r#"<script>var shop = {"books": [{"title": "Silk"}]};</script>"#;
+/// let page = Page::from_html("http://shop.example/", html)?;
+/// assert_eq!(page.get::<Vec<String>>("script >> json:$.books[*].title")?, ["Silk"]);
 /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Selector {
-    pub(super) css: Option<scraper::Selector>,
-    pub(super) take: Take,
+    parts: Box<[Part]>,
     source: Box<str>,
-}
-
-/// What is taken of a matching element.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Take {
-    AllText,
-    OwnText,
-    Attribute(Box<str>),
 }
 
 /// A selector that can't be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid CSS selector `{source_text}`: {reason}")]
+#[error("invalid {what} `{source_text}`: {reason}")]
 pub struct SelectorError {
     /// The selector as written.
     pub source_text: String,
+    /// `CSS selector`, `XPath` or `JSON path`.
+    pub what: &'static str,
     /// What is wrong with it.
     pub reason: String,
 }
 
 impl Selector {
-    /// Parses CSS with an optional `::text` or `::attr(name)` at its end.
+    /// Parses a selector.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn parse(source: &str) -> Result<Self, SelectorError> {
-        let error = |reason: String| SelectorError {
+        let notation = Notation::parse(source).map_err(|invalid| SelectorError {
             source_text: source.to_owned(),
-            reason,
-        };
-        let (css, take) = split_take(source).map_err(error)?;
-        let css = match css.trim() {
-            "" if take != Take::AllText => None,
-            css => Some(scraper::Selector::parse(css).map_err(|cause| error(explain(&cause)))?),
-        };
+            what: invalid.what,
+            reason: invalid.reason,
+        })?;
         Ok(Self {
-            css,
-            take,
+            parts: notation.parts.into(),
             source: source.into(),
         })
     }
@@ -78,46 +80,14 @@ impl Selector {
     pub fn source(&self) -> &str {
         &self.source
     }
-}
 
-/// What is wrong, in words about the selector; scraper says of these only that they are unexpected.
-fn explain(error: &SelectorErrorKind) -> String {
-    let SelectorErrorKind::UnexpectedSelectorParseError(kind) = error else {
-        return error.to_string();
-    };
-    let reason = match format!("{kind:?}").as_str() {
-        "EmptySelector" => "nothing is selected",
-        "DanglingCombinator" => "`>`, `+` and `~` stand between two selectors",
-        "ClassNeedsIdent" => "no name after `.`",
-        "NoQualifiedNameInAttributeSelector" => "no attribute's name in `[..]`",
-        "BadValueInAttr" => "bad value in `[..]`: quote it",
-        "UnsupportedPseudoClassOrElement" => "unknown pseudo-class",
-        other => return format!("bad syntax ({other})"),
-    };
-    reason.to_owned()
-}
-
-fn split_take(source: &str) -> Result<(&str, Take), String> {
-    let Some((css, pseudo)) = source.rsplit_once("::") else {
-        return Ok((source, Take::AllText));
-    };
-    let pseudo = pseudo.trim();
-    if pseudo == "text" {
-        return Ok((css, Take::OwnText));
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
     }
-    match pseudo
-        .strip_prefix("attr(")
-        .and_then(|rest| rest.strip_suffix(')'))
-    {
-        Some(name) if !name.trim().is_empty() => Ok((
-            css,
-            Take::Attribute(name.trim().to_ascii_lowercase().into()),
-        )),
-        // A `::` within a string or an attribute test belongs to CSS.
-        _ if pseudo.contains(['"', '\'', ']']) => Ok((source, Take::AllText)),
-        _ => Err(format!(
-            "`::{pseudo}` is neither `::text` nor `::attr(name)`"
-        )),
+
+    /// What is taken of what is found.
+    pub(super) fn take(&self) -> &Take {
+        self.parts.last().map_or(&Take::AllText, |part| &part.take)
     }
 }
 
@@ -173,7 +143,9 @@ impl<T: AsSelector + ?Sized> AsSelector for &T {
 /// Weaker forms of `source`, nearest first: for the hint that says what a selector that matches
 /// nothing may have meant.
 pub(super) fn weaker(source: &str) -> Vec<String> {
-    let css = split_take(source).map_or(source, |(css, _)| css).trim();
+    let Some(css) = plain_css(source) else {
+        return Vec::new();
+    };
     let cuts = css
         .char_indices()
         .filter(|&(at, c)| at > 0 && matches!(c, '.' | '#' | '[' | ':'));
@@ -193,40 +165,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notation() {
+    fn errors_name_the_notation() {
         let check = |source: &str, expected: &str| {
-            let outcome = match Selector::parse(source) {
-                Ok(selector) => format!("{} {:?}", selector.css.is_some(), selector.take),
-                Err(error) => error.to_string(),
-            };
-            assert_eq!(outcome, expected, "{source}");
+            assert_eq!(Selector::parse(source).unwrap_err().to_string(), expected);
         };
-        check("p.price", "true AllText");
-        check("p.price::text", "true OwnText");
-        check("a::attr(HREF)", "true Attribute(\"href\")");
-        check("::attr(href)", "false Attribute(\"href\")");
-        check("a[title=\"b::c\"]", "true AllText");
+        check("p..a", "invalid CSS selector `p..a`: no name after `.`");
         check(
-            "a::attr()",
-            "invalid CSS selector `a::attr()`: `::attr()` is neither `::text` nor `::attr(name)`",
+            "xpath://a[foo()]",
+            "invalid XPath `xpath://a[foo()]`: XPath 1.0 has no function `foo`",
         );
-        check(
-            "p::before",
-            "invalid CSS selector `p::before`: `::before` is neither `::text` nor `::attr(name)`",
-        );
-        let invalid = |source: &str, reason: &str| {
-            check(
-                source,
-                &format!("invalid CSS selector `{source}`: {reason}"),
-            );
-        };
-        invalid("", "nothing is selected");
-        invalid("p >", "`>`, `+` and `~` stand between two selectors");
-        invalid("p..a", "no name after `.`");
-        invalid("p[=a]", "no attribute's name in `[..]`");
-        invalid("p[a=1]", "bad value in `[..]`: quote it");
-        invalid("p:nope", "unknown pseudo-class");
-        invalid("p[", "Unexpected EOL");
     }
 
     #[test]
@@ -234,5 +181,6 @@ mod tests {
         assert_eq!(weaker("h1.titel"), ["h1"]);
         assert_eq!(weaker("div.a p.b::text"), ["div.a p", "div", "p.b"]);
         assert_eq!(weaker("h1"), Vec::<String>::new());
+        assert_eq!(weaker("xpath://h1.a"), Vec::<String>::new());
     }
 }

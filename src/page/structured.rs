@@ -66,14 +66,7 @@ impl Page {
     /// # Errors
     /// If one can't be read as a `T`; or if there is none and a part of the JSON-LD is no JSON.
     pub fn json_ld<T: DeserializeOwned>(&self, kind: &str) -> Result<Vec<T>> {
-        let (mut found, mut broken) = (Vec::new(), None);
-        for script in self.elements_named("script").filter(is_json_ld) {
-            let text: String = script.text().collect();
-            match serde_json::from_str(bare(&text)) {
-                Ok(value) => collect(value, kind, &mut found),
-                Err(error) => broken = broken.or(Some(error)),
-            }
-        }
+        let (found, broken) = self.things(kind);
         match broken {
             Some(error) if found.is_empty() => {
                 Err(format!("the page's JSON-LD is no JSON: {error}").into())
@@ -87,6 +80,19 @@ impl Page {
                 things.collect()
             }
         }
+    }
+
+    /// The things of a type, and what of the JSON-LD is no JSON.
+    pub(super) fn things(&self, kind: &str) -> (Vec<Value>, Option<serde_json::Error>) {
+        let (mut found, mut broken) = (Vec::new(), None);
+        for script in self.elements_named("script").filter(is_json_ld) {
+            let text: String = script.text().collect();
+            match serde_json::from_str(bare(&text)) {
+                Ok(value) => collect(value, kind, &mut found),
+                Err(error) => broken = broken.or(Some(error)),
+            }
+        }
+        (found, broken)
     }
 
     fn elements_named<'a>(&'a self, name: &'static str) -> impl Iterator<Item = ElementRef<'a>> {
@@ -104,7 +110,7 @@ fn is_json_ld(script: &ElementRef<'_>) -> bool {
 }
 
 /// Without the comment or CDATA section that old templates wrap scripts in.
-fn bare(text: &str) -> &str {
+pub(super) fn bare(text: &str) -> &str {
     let mut text = text.trim();
     for (begin, end) in [
         ("<!--", "-->"),

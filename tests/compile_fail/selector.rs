@@ -7,6 +7,11 @@ struct Book {
     #[css("h1")]
     #[or_css("h2::before")]
     title: String,
+    #[xpath("//p[matches(., 'x')]")]
+    stars: u8,
+    #[css("p")]
+    #[or_json("$.a[")]
+    note: String,
 }
 
 #[derive(Default)]

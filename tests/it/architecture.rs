@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("panics", &[]),
+    ("parse", &[]),
     ("item", &[]),
     ("request", &[]),
     ("settings", &["request"]),
@@ -41,6 +42,9 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("rustls", &["fetch"]),
     ("cookie_store", &["fetch"]),
     ("scraper", &["page"]),
+    ("selectors", &["page"]),
+    ("xpath_eval", &["page"]),
+    ("nephila_notation", &["page"]),
     ("governor", &["frontier"]),
     ("quick_xml", &["page"]),
     ("clap", &["cli"]),

@@ -54,6 +54,8 @@ mod logins;
 #[cfg(test)]
 mod middleware;
 #[cfg(test)]
+mod selectors;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod sitemap;

@@ -185,7 +185,7 @@ fn value(field: &Field, rules: &mut Vec<TokenStream>) -> TokenStream {
 fn rule(field: &Field, selector: &syn::LitStr) -> TokenStream {
     let (name, fallbacks) = (&field.column, &field.fallbacks);
     let pattern = optional(field.pattern.as_ref());
-    quote! { ::nephila::page::Rule::new(#name, #selector, &[#(#fallbacks),*], #pattern) }
+    quote! { ::nephila::page::Rule::checked(#name, #selector, &[#(#fallbacks),*], #pattern) }
 }
 
 fn read(field: &Field, parse: Option<&Expr>, rule: &TokenStream) -> TokenStream {

@@ -66,9 +66,11 @@ struct Read {
 
 /// Whether the attribute is one of a field's.
 pub(super) fn is_own(attribute: &Attribute) -> bool {
-    ["css", "or_css", "re", "url", "default"]
-        .iter()
-        .any(|name| attribute.path().is_ident(name))
+    [
+        "css", "xpath", "json", "or_css", "or_xpath", "or_json", "re", "url", "default",
+    ]
+    .iter()
+    .any(|name| attribute.path().is_ident(name))
 }
 
 pub(super) fn read(field: &syn::Field) -> syn::Result<Field> {
@@ -102,20 +104,29 @@ pub(super) fn read(field: &syn::Field) -> syn::Result<Field> {
     })
 }
 
+/// The selector of `#[css("..")]`, `#[xpath("..")]` or `#[json("..")]`, checked.
+fn selector(kind: &str, literal: LitStr) -> syn::Result<LitStr> {
+    match kind {
+        "css" => selector::check(&literal).map(|()| literal),
+        prefix => selector::prefixed(prefix, &literal),
+    }
+}
+
 impl Read {
     fn attribute(&mut self, attribute: &Attribute) -> syn::Result<()> {
         let Some(name) = attribute.path().get_ident() else {
             return Ok(());
         };
         match name.to_string().as_str() {
-            "css" => {
-                let css = attribute.parse_args_with(|input: ParseStream<'_>| self.css(input))?;
+            kind @ ("css" | "xpath" | "json") => {
+                let css =
+                    attribute.parse_args_with(|input: ParseStream<'_>| self.css(kind, input))?;
                 once(&mut self.css, name, css)
             }
-            "or_css" => {
-                let selector = attribute.parse_args::<LitStr>()?;
-                selector::check(&selector)?;
-                self.fallbacks.push(selector);
+            kind @ ("or_css" | "or_xpath" | "or_json") => {
+                let literal = attribute.parse_args::<LitStr>()?;
+                let kind = kind.trim_start_matches("or_");
+                self.fallbacks.push(selector(kind, literal)?);
                 Ok(())
             }
             "re" => {
@@ -141,9 +152,8 @@ impl Read {
     }
 
     /// `"selector", parse = function, default = expression`
-    fn css(&mut self, input: ParseStream<'_>) -> syn::Result<(LitStr, Option<Expr>)> {
-        let selector = input.parse::<LitStr>()?;
-        selector::check(&selector)?;
+    fn css(&mut self, kind: &str, input: ParseStream<'_>) -> syn::Result<(LitStr, Option<Expr>)> {
+        let selector = selector(kind, input.parse::<LitStr>()?)?;
         let mut parse = None;
         while !input.is_empty() {
             input.parse::<Token![,]>()?;

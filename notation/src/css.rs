@@ -1,0 +1,101 @@
+//! CSS, and `:contains("text")`, which is ours.
+
+use scraper::error::SelectorErrorKind;
+use scraper::selector::{Parser, Simple};
+use selectors::parser::{ParseRelative, SelectorList};
+
+/// The attribute that stands for `:contains` within a parsed selector: who matches it looks for its
+/// value in the element's text. No page has it, since a page's names are what its tokenizer makes.
+pub const CONTAINS: &str = "-nephila-contains";
+
+/// A CSS selector.
+#[derive(Clone, Debug)]
+pub enum Css {
+    /// As any browser knows it.
+    Plain(scraper::Selector),
+    /// With [`CONTAINS`].
+    Own(SelectorList<Simple>),
+}
+
+impl Css {
+    pub(crate) fn parse(source: &str) -> Result<Self, String> {
+        let Some(rewritten) = without_contains(source)? else {
+            let plain = scraper::Selector::parse(source).map_err(|error| explain(&error))?;
+            return Ok(Self::Plain(plain));
+        };
+        let mut input = cssparser::Parser::new(&rewritten);
+        SelectorList::parse(&Parser, &mut input, ParseRelative::No)
+            .map(Self::Own)
+            .map_err(|error| explain(&SelectorErrorKind::from(error)))
+    }
+}
+
+/// The selector with attribute tests in place of `:contains`; none if it has none.
+fn without_contains(source: &str) -> Result<Option<String>, String> {
+    const NAME: &str = ":contains(";
+    let mut out = String::new();
+    let (mut rest, mut quote) = (source, None);
+    while let Some(first) = rest.chars().next() {
+        let mut taken = first.len_utf8();
+        match quote {
+            Some(_) if first == '\\' => {
+                taken += rest[taken..].chars().next().map_or(0, char::len_utf8);
+            }
+            Some(open) if first == open => quote = None,
+            None if matches!(first, '"' | '\'') => quote = Some(first),
+            None if rest.starts_with(NAME) => {
+                let (argument, after) = argument(&rest[NAME.len()..])?;
+                out.extend(["[", CONTAINS, "*=", &argument, "]"]);
+                rest = after;
+                continue;
+            }
+            _ => {}
+        }
+        out.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    Ok((out != source).then_some(out))
+}
+
+/// The text in the brackets, quoted, and what follows them.
+fn argument(rest: &str) -> Result<(String, &str), String> {
+    let open = "`:contains(..)` is not closed";
+    let trimmed = rest.trim_start();
+    let quoted = trimmed.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let (text, after) = if let Some(quote) = quoted {
+        let mut escaped = false;
+        let end = trimmed[1..].find(|c| {
+            let ends = c == quote && !escaped;
+            escaped = c == '\\' && !escaped;
+            ends
+        });
+        let end = end.ok_or(open)? + 2;
+        let after = trimmed[end..].trim_start().strip_prefix(')').ok_or(open)?;
+        (trimmed[..end].to_owned(), after)
+    } else {
+        let (text, after) = trimmed.split_once(')').ok_or(open)?;
+        let text = text.trim_end().replace('\\', "\\\\").replace('"', "\\\"");
+        (format!("\"{text}\""), after)
+    };
+    if text.len() == 2 {
+        return Err("no text in `:contains(..)`".to_owned());
+    }
+    Ok((text, after))
+}
+
+/// What is wrong, in words about the selector; scraper says of these only that they are unexpected.
+fn explain(error: &SelectorErrorKind) -> String {
+    let SelectorErrorKind::UnexpectedSelectorParseError(kind) = error else {
+        return error.to_string();
+    };
+    let reason = match format!("{kind:?}").as_str() {
+        "EmptySelector" => "nothing is selected",
+        "DanglingCombinator" => "`>`, `+` and `~` stand between two selectors",
+        "ClassNeedsIdent" => "no name after `.`",
+        "NoQualifiedNameInAttributeSelector" => "no attribute's name in `[..]`",
+        "BadValueInAttr" => "bad value in `[..]`: quote it",
+        "UnsupportedPseudoClassOrElement" => "unknown pseudo-class",
+        other => return format!("bad syntax ({other})"),
+    };
+    reason.to_owned()
+}

@@ -1,0 +1,327 @@
+//! What a selector finds: elements, texts and JSON values.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use nephila_notation::{Css, Find, Part, Take};
+use regex::Regex;
+use scraper::ElementRef;
+use serde_json::Value;
+use url::Url;
+
+use super::{Page, Selector, contains, documents, dom, xpath};
+
+/// Where a field is looked for: a page, or something found on it.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    pub(super) page: &'a Page,
+    pub(super) at: At<'a>,
+}
+
+/// A place that others are looked for within.
+#[derive(Clone, Copy)]
+pub(super) enum At<'a> {
+    /// The page as a whole; its tree is not made before somebody asks for elements.
+    Page,
+    Element(ElementRef<'a>),
+    Json(&'a Value),
+    /// A text: there is nothing within.
+    Text,
+}
+
+impl fmt::Debug for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            At::Page => write!(f, "Scope({})", self.page.url()),
+            At::Element(element) => {
+                write!(
+                    f,
+                    "Scope(<{}> of {})",
+                    element.value().name(),
+                    self.page.url()
+                )
+            }
+            At::Json(_) => write!(f, "Scope(JSON of {})", self.page.url()),
+            At::Text => write!(f, "Scope(text of {})", self.page.url()),
+        }
+    }
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn page(page: &'a Page) -> Self {
+        Self { page, at: At::Page }
+    }
+
+    /// The element that CSS looks within.
+    pub(super) fn element(&self) -> Option<ElementRef<'a>> {
+        match self.at {
+            At::Page => Some(self.page.html().root_element()),
+            At::Element(element) => Some(element),
+            At::Json(_) | At::Text => None,
+        }
+    }
+}
+
+/// Something that was found.
+#[derive(Clone)]
+pub(super) enum Place<'a> {
+    Page,
+    Element(ElementRef<'a>),
+    Json(&'a Value),
+    Text(Cow<'a, str>),
+}
+
+impl<'a> Place<'a> {
+    fn at(&self) -> At<'a> {
+        match self {
+            Self::Page => At::Page,
+            Self::Element(element) => At::Element(*element),
+            Self::Json(value) => At::Json(value),
+            Self::Text(_) => At::Text,
+        }
+    }
+
+    /// What is taken of it, if that is there.
+    fn text(&self, page: &'a Page, take: &Take) -> Option<String> {
+        let element = match self {
+            Self::Page => page.html().root_element(),
+            Self::Element(element) => *element,
+            Self::Json(Value::Null) => return None,
+            Self::Json(Value::String(text)) => return Some(text.clone()),
+            Self::Json(value) => return Some(value.to_string()),
+            Self::Text(text) => return Some(text.clone().into_owned()),
+        };
+        match take {
+            Take::AllText => Some(dom::text(element)),
+            Take::OwnText => Some(dom::own_text(element)),
+            Take::Html => Some(element.html()),
+            Take::Attribute(name) => Some(element.attr(name)?.trim().to_owned()),
+        }
+    }
+}
+
+/// One match: what was found, and the text taken of it.
+pub struct Hit<'a> {
+    page: &'a Page,
+    place: Place<'a>,
+    pub(super) text: String,
+}
+
+impl<'a> Hit<'a> {
+    /// What the selector took: text with white space folded, an attribute, or a JSON value; narrowed
+    /// by the pattern, where there is one.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The JSON value, if it is one.
+    pub fn json(&self) -> Option<&'a Value> {
+        match self.place {
+            Place::Json(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The URL that relative links of the page are relative to.
+    pub fn base(&self) -> &'a Url {
+        self.page.links_base()
+    }
+
+    /// It as a scope for nested items.
+    pub fn scope(&self) -> Scope<'a> {
+        Scope {
+            page: self.page,
+            at: self.place.at(),
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        let has_more = match &self.place {
+            Place::Element(element) => element.has_children(),
+            Place::Page => true,
+            Place::Json(_) | Place::Text(_) => false,
+        };
+        self.text.is_empty() && !has_more
+    }
+}
+
+/// The matches of a field's selector, found one by one as they are asked for.
+pub struct Found<'a> {
+    scope: Scope<'a>,
+    selector: &'a Selector,
+    pattern: Option<&'a Regex>,
+}
+
+impl<'a> Found<'a> {
+    pub(super) fn new(scope: Scope<'a>, selector: &'a Selector) -> Self {
+        Self {
+            scope,
+            selector,
+            pattern: None,
+        }
+    }
+
+    pub(super) fn matching(self, pattern: Option<&'a Regex>) -> Self {
+        Self { pattern, ..self }
+    }
+
+    /// What is found, whatever is taken of it.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
+        let (scope, parts) = (self.scope, self.selector.parts());
+        let css = match parts {
+            [
+                Part {
+                    find: Find::Css(Css::Plain(css)),
+                    ..
+                },
+            ] => scope.element().map(|element| dom::select(element, css)),
+            _ => None,
+        };
+        let others = if css.is_some() {
+            Vec::new()
+        } else {
+            chain(scope, parts)
+        };
+        let css = css.into_iter().flatten().map(Place::Element);
+        css.chain(others)
+    }
+
+    /// The elements that match.
+    pub(super) fn elements(&self) -> impl Iterator<Item = ElementRef<'a>> + use<'a> {
+        let page = self.scope.page;
+        self.places().filter_map(move |place| match place {
+            Place::Element(element) => Some(element),
+            Place::Page => Some(page.html().root_element()),
+            Place::Json(_) | Place::Text(_) => None,
+        })
+    }
+
+    /// What is found, as scopes for items.
+    pub(super) fn scopes(&self) -> impl Iterator<Item = Scope<'a>> + use<'a> {
+        let page = self.scope.page;
+        self.places().map(move |place| Scope {
+            page,
+            at: place.at(),
+        })
+    }
+
+    /// The links that are found, each with its element: of an element its `href`, `src` or `action`,
+    /// or the attribute that the selector takes.
+    pub(super) fn links(
+        &self,
+    ) -> impl Iterator<Item = (Cow<'a, str>, Option<ElementRef<'a>>)> + use<'a> {
+        let take = self.selector.take();
+        let link = move |place| match place {
+            Place::Element(element) => {
+                let href = match take {
+                    Take::Attribute(name) => element.attr(name),
+                    _ => ["href", "src", "action"]
+                        .iter()
+                        .find_map(|name| element.attr(name)),
+                };
+                href.map(|href| (Cow::Borrowed(href), Some(element)))
+            }
+            Place::Json(Value::String(text)) => Some((Cow::Borrowed(text.as_str()), None)),
+            Place::Text(text) => Some((text, None)),
+            Place::Page | Place::Json(_) => None,
+        };
+        self.places().filter_map(link)
+    }
+
+    /// The matches in document order.
+    pub fn hits(&self) -> impl Iterator<Item = Hit<'a>> + use<'a> {
+        let (page, take, pattern) = (self.scope.page, self.selector.take(), self.pattern);
+        self.places().filter_map(move |place| {
+            let text = place.text(page, take)?;
+            let text = match pattern {
+                None => text,
+                Some(pattern) => {
+                    let groups = pattern.captures(&text)?;
+                    groups.get(1).or_else(|| groups.get(0))?.as_str().to_owned()
+                }
+            };
+            Some(Hit { page, place, text })
+        })
+    }
+}
+
+/// What the parts find, each within what the one before it found.
+fn chain<'a>(scope: Scope<'a>, parts: &'a [Part]) -> Vec<Place<'a>> {
+    let Some((first, rest)) = parts.split_first() else {
+        return Vec::new();
+    };
+    let mut places = find(scope, first);
+    let mut take = &first.take;
+    for part in rest {
+        let mut within = Vec::new();
+        let mut known = HashSet::new();
+        for place in places {
+            let next = match &place {
+                Place::Element(_) if *take == Take::AllText => find(
+                    Scope {
+                        page: scope.page,
+                        at: place.at(),
+                    },
+                    part,
+                ),
+                Place::Json(value) if !value.is_string() => find(
+                    Scope {
+                        page: scope.page,
+                        at: At::Json(value),
+                    },
+                    part,
+                ),
+                place => match (place.text(scope.page, take), &part.find) {
+                    (Some(text), Find::Json(path)) => {
+                        json(documents::of_text(scope.page, &text), path)
+                    }
+                    _ => Vec::new(),
+                },
+            };
+            let is_new = |place: &Place<'a>| match place {
+                Place::Element(element) => known.insert(element.id()),
+                _ => true,
+            };
+            within.extend(next.into_iter().filter(is_new));
+        }
+        places = within;
+        take = &part.take;
+    }
+    places
+}
+
+/// What one part finds within a scope.
+fn find<'a>(scope: Scope<'a>, part: &'a Part) -> Vec<Place<'a>> {
+    let Scope { page, at } = scope;
+    let elements = |found: Vec<ElementRef<'a>>| found.into_iter().map(Place::Element).collect();
+    match (&part.find, scope.at) {
+        (Find::Json(path), At::Page) => json(documents::of_page(page), path),
+        (Find::Json(path), At::Json(value)) => json(Some(value), path),
+        (Find::Json(path), At::Element(element)) => {
+            json(documents::of_element(page, element), path)
+        }
+        (Find::Itself, At::Page) => vec![Place::Page],
+        (Find::Itself, At::Element(element)) => vec![Place::Element(element)],
+        (Find::Itself, At::Json(value)) => vec![Place::Json(value)],
+        (Find::Data(kind), At::Page | At::Element(_)) => {
+            let things = documents::json_ld(page, kind);
+            things.iter().map(Place::Json).collect()
+        }
+        (Find::Css(Css::Plain(css)), _) => scope.element().map_or_else(Vec::new, |element| {
+            elements(dom::select(element, css).collect())
+        }),
+        (Find::Css(Css::Own(list)), _) => scope.element().map_or_else(Vec::new, |element| {
+            elements(contains::select(element, list))
+        }),
+        (Find::XPath(xpath), At::Page | At::Element(_)) => xpath::find(page, at, xpath),
+        (_, At::Json(_) | At::Text) => Vec::new(),
+    }
+}
+
+fn json<'a>(value: Option<&'a Value>, path: &nephila_notation::JsonPath) -> Vec<Place<'a>> {
+    value.map_or_else(Vec::new, |value| {
+        path.query(value).into_iter().map(Place::Json).collect()
+    })
+}
