@@ -94,6 +94,7 @@ pub mod settings;
 pub mod policy;
 pub mod page;
 pub mod spider;
+pub mod declared;
 pub mod fetch;
 pub mod frontier;
 pub mod store;
@@ -114,7 +115,7 @@ pub mod prelude {
     pub use crate::Result;
     pub use crate::fetch::Middlewares;
     pub use crate::item::Item;
-    pub use crate::page::{Element, Page};
+    pub use crate::page::{Element, Links, Page};
     pub use crate::request::Request;
     pub use crate::spider::{Failure, LoggedOut, Login, Seeds, Spider};
     pub use nephila_macros::{Item, css, spider};

@@ -1,4 +1,4 @@
-//! `nephila crawl SPIDER|URL`.
+//! `nephila crawl SPIDER|FILE.toml|URL`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::{orphans, output, spiders};
 use crate::engine::{Event, Report};
 use crate::request::without_logins;
 use crate::settings::Settings;
-use crate::spider::Spider;
+use crate::spider::{Spider, StepInfo};
 use crate::store::{Resumed, Round};
 use crate::ui::{Crawled, Mode, Progress, Screen, clean, count, plural, verdict};
 
@@ -30,8 +30,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Crawl {
-    /// The spider's name, or a URL whose links are followed
-    #[arg(value_name = "SPIDER|URL")]
+    /// The spider's name, its TOML file, or a URL whose links are followed
+    #[arg(value_name = "SPIDER|FILE.toml|URL")]
     target: String,
     #[command(flatten)]
     args: ArgFlags,
@@ -83,6 +83,11 @@ impl Crawl {
     /// Whether a site is to be crawled, and no spider of a project.
     pub(super) fn is_url(&self) -> bool {
         self.target.contains("://")
+    }
+
+    /// Whether it is a spider of the project's program, as far as can be said.
+    pub(super) fn needs_spiders(&self) -> bool {
+        !self.is_url() && !spiders::is_file(&self.target)
     }
 
     pub(super) async fn run(self, db: Option<&str>, screen: &Screen) -> Result<u8, Failure> {
@@ -155,7 +160,7 @@ pub(super) struct Order {
 impl Order {
     /// The tables of what its steps return.
     fn tables(&self) -> Vec<String> {
-        let schemas = self.spider.steps().iter().flat_map(|step| (step.tables)());
+        let schemas = self.spider.steps().iter().flat_map(StepInfo::tables);
         let mut tables: Vec<String> = schemas.map(|schema| schema.table().to_owned()).collect();
         tables.sort();
         tables.dedup();

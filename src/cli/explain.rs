@@ -6,15 +6,15 @@ use url::{Position, Url};
 
 use super::database::Database;
 use super::failure::Failure;
-use super::output;
 use super::project::Project;
+use super::{output, spiders};
 use crate::policy::params::{Changed, ParamRules};
 use crate::policy::robots::{self, Availability, Robots};
 use crate::policy::scope::{Outside, Scope, host_and_port};
 use crate::policy::traps;
 use crate::request::canonical;
 use crate::settings::{RobotsMode, Settings};
-use crate::spider::registered;
+
 use crate::store::{CrawlRow, Explained, KnownHost, RefusedRow, RobotsFile, RunRow, Story};
 use crate::ui::{clean, count, plural, shorten};
 
@@ -104,12 +104,10 @@ fn normalised(
 /// The names of the steps of all spiders, old ones included.
 fn steps() -> Vec<String> {
     let mut names = Vec::new();
-    for registration in registered() {
-        if let Ok(spider) = (registration.make)(&crate::spider::Args::new()) {
-            for step in spider.steps() {
-                names.push(step.name.to_owned());
-                names.extend(step.was.iter().map(|name| (*name).to_owned()));
-            }
+    for spider in spiders::all() {
+        for step in spider.steps() {
+            names.push(step.name.to_owned());
+            names.extend(step.was.iter().map(|name| (*name).to_owned()));
         }
     }
     names.sort();

@@ -3,10 +3,10 @@
 use super::database::Database;
 use super::failure::Failure;
 use super::format::FormatFlag;
-use super::output;
 use super::project::Project;
+use super::{output, spiders};
 use crate::item::Value;
-use crate::spider::{Registration, registered};
+use crate::spider::StepInfo;
 use crate::store::{self, RunRow};
 
 /// List the spiders: their steps and tables, when they last ran and how that ended
@@ -29,12 +29,12 @@ impl List {
             "spider", "about", "steps", "tables", "last run", "state", "items",
         ];
         export.begin(&columns.map(str::to_owned))?;
-        for spider in registered() {
-            let last = runs.iter().find(|run| run.spider == spider.name);
-            let (steps, tables) = steps_and_tables(spider);
+        for spider in spiders::all() {
+            let last = runs.iter().find(|run| run.spider == spider.name());
+            let (steps, tables) = steps_and_tables(spider.steps());
             export.row(&[
-                Value::Text(spider.name.to_owned()),
-                Value::Text(spider.about.to_owned()),
+                Value::Text(spider.name().to_owned()),
+                Value::Text(spider.about()),
                 steps,
                 tables,
                 last.map_or(Value::Null, |run| Value::Text(minute(run.started))),
@@ -48,10 +48,9 @@ impl List {
 }
 
 /// Names of steps and tables.
-fn steps_and_tables(registration: &Registration) -> (Value, Value) {
-    let steps = (registration.steps)();
+fn steps_and_tables(steps: &[StepInfo]) -> (Value, Value) {
     let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
-    let tables = steps.iter().flat_map(|step| (step.tables)());
+    let tables = steps.iter().flat_map(StepInfo::tables);
     let mut tables: Vec<String> = tables.map(|schema| schema.table().to_owned()).collect();
     tables.sort();
     tables.dedup();

@@ -41,6 +41,7 @@ mod resume;
 mod retry;
 mod rows;
 mod runs;
+mod schema;
 mod spiders;
 mod stats;
 mod table;
@@ -66,6 +67,7 @@ Examples:
   nephila new shop                                 a project of your own
   nephila crawl books                              run a spider; again: resume, or start anew
   nephila crawl https://docs.example/ --limit 500  follow the links of any site
+  nephila crawl spiders/shop.toml                  a spider without a compiler
   nephila query \"select * from books limit 5\"      SQL over the results
   nephila fetch https://docs.example/              a page as a crawl gets it
   nephila explain https://docs.example/private     why a URL was not crawled
@@ -116,6 +118,7 @@ enum Command {
     Robots(Box<robots::RobotsOf>),
     Gc(gc::Gc),
     Config(Box<config::Config>),
+    Schema(schema::SchemaOf),
     Completions(completions::Completions),
 }
 
@@ -123,7 +126,7 @@ impl Command {
     /// Whether what it does depends on the spiders in the program.
     fn needs_spiders(&self) -> bool {
         match self {
-            Self::Crawl(crawl) => !crawl.is_url(),
+            Self::Crawl(crawl) => crawl.needs_spiders(),
             Self::Config(_)
             | Self::List(_)
             | Self::Explain(_)
@@ -182,6 +185,7 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Fetch(fetch) => block_on(fetch.run()),
         Command::Robots(robots) => block_on(robots.run()),
         Command::Config(config) => config.run(),
+        Command::Schema(schema) => schema.run(),
         Command::Completions(completions) => completions.run(),
     }
 }

@@ -41,7 +41,9 @@ pub(super) async fn check(
             plural(count, "request"),
             spider.name()
         ))
-        .more(format!("{renamed} #[step(was = \"{step}\")] above it"))
+        .more(format!(
+            "{renamed} #[step(was = \"{step}\")] above it, or was = \"{step}\" in its section of a .toml"
+        ))
         .more(format!(
             "or drop them:  nephila retry {}{} --step {step} --discard",
             last_run(&*reader, open).await?,

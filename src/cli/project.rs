@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use super::{OTHER_VARIABLES, output};
+use super::{OTHER_VARIABLES, output, spiders};
 use crate::settings::{FileKind, Layer, Origins, Settings, SettingsFile};
-use crate::spider;
 
 const FILE: &str = "nephila.toml";
 
@@ -28,10 +27,8 @@ impl Project {
         };
         let file = SettingsFile::read(FileKind::Project, &folder.join(FILE))?;
         if let Some(file) = &file {
-            let names: Vec<&str> = spider::registered()
-                .iter()
-                .map(|known| known.name)
-                .collect();
+            let all = spiders::all();
+            let names: Vec<&str> = all.iter().map(spiders::Known::name).collect();
             file.check_spiders(&names)?;
         }
         let user = match user_file(output::variable) {

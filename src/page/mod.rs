@@ -23,6 +23,7 @@ mod emitted;
 mod field_error;
 mod form;
 mod found;
+mod links;
 mod parse;
 mod read;
 mod refresh;
@@ -37,6 +38,7 @@ pub use element::Element;
 pub use emitted::Emitted;
 pub use field_error::{FieldError, Miss};
 pub use found::{Found, Hit, Scope};
+pub use links::{Link, Links};
 pub use parse::{ParseLimits, Truncation};
 pub use read::{Extract, FromHit, FromMatch, FromUrl, Rule};
 pub use selector::{AsSelector, Selector, SelectorError};
@@ -318,15 +320,9 @@ impl Page {
     /// The [`FieldError`] of the first field that is missing or unreadable.
     pub fn items<T: Extract>(&self, selector: impl AsSelector) -> Result<Vec<T>> {
         let selector = selector.as_selector()?;
-        let found = Found::new(Scope::page(self), &selector);
-        let mut scopes = found.scopes().peekable();
-        if scopes.peek().is_none() {
-            self.0.emitted.borrow_mut().missed(selector.source());
-        }
-        let items = scopes
-            .map(|scope| T::extract(&scope))
-            .collect::<std::result::Result<_, _>>();
-        Ok(self.check(items)??)
+        let scopes = self.scopes(&selector)?;
+        let items = scopes.iter().map(T::extract);
+        Ok(items.collect::<std::result::Result<_, _>>()?)
     }
 
     /// Emits an item: it is checked now and stored with the page.
@@ -508,6 +504,25 @@ impl Page {
         self.0
             .html
             .get_or_init(|| parse::parse(self.text(), limits))
+    }
+
+    /// The page as a scope of fields.
+    pub(crate) fn scope(&self) -> Scope<'_> {
+        Scope::page(self)
+    }
+
+    /// What matches, as scopes of fields; a selector that matches nothing is taken note of.
+    pub(crate) fn scopes<'a>(&'a self, selector: &'a Selector) -> Result<Vec<Scope<'a>>> {
+        let found = Found::new(self.scope(), selector);
+        let scopes: Vec<_> = found.scopes().collect();
+        if scopes.is_empty() {
+            self.emitted_mut().missed(selector.source());
+        }
+        self.check(scopes)
+    }
+
+    fn emitted_mut(&self) -> std::cell::RefMut<'_, Emitted> {
+        self.0.emitted.borrow_mut()
     }
 
     /// What relative links are relative to: the base URL if the page is HTML, else its own.

@@ -259,19 +259,45 @@ impl<'a> Scope<'a> {
         })
     }
 
+    /// Everything that matches, as scopes of nested fields.
+    ///
+    /// # Errors
+    /// If it could not be looked for.
+    pub fn scopes<'r>(&self, rule: &'r Rule) -> Result<Vec<Scope<'r>>, FieldError>
+    where
+        'a: 'r,
+    {
+        let selector = self.chosen(rule);
+        let scopes = self.found(rule, selector).scopes().collect();
+        match self.page.complaint() {
+            Some(why) => Err(self.field_error(rule, selector, Miss::Failed(why))),
+            None => Ok(scopes),
+        }
+    }
+
+    /// The error of a field whose rule matches nothing.
+    pub fn nothing(&self, rule: &Rule) -> FieldError {
+        self.field_error(rule, &rule.selector, Miss::Nothing)
+    }
+
+    /// The first of the rule's selectors that matches something, else its own.
+    fn chosen<'r>(&self, rule: &'r Rule) -> &'r Selector {
+        match &rule.fallbacks[..] {
+            [] => &rule.selector,
+            fallbacks => std::iter::once(&rule.selector)
+                .chain(fallbacks)
+                .find(|selector| self.found(rule, selector).hits().next().is_some())
+                .unwrap_or(&rule.selector),
+        }
+    }
+
     /// Reads by the first of the rule's selectors that matches something, else by its own.
     fn first_match<T>(
         &self,
         rule: &Rule,
         read: impl Fn(&Found<'_>) -> Result<T, Miss>,
     ) -> Result<T, FieldError> {
-        let selector = match &rule.fallbacks[..] {
-            [] => &rule.selector,
-            fallbacks => std::iter::once(&rule.selector)
-                .chain(fallbacks)
-                .find(|selector| self.found(rule, selector).hits().next().is_some())
-                .unwrap_or(&rule.selector),
-        };
+        let selector = self.chosen(rule);
         let read = read(&self.found(rule, selector));
         let read = match self.page.complaint() {
             Some(why) => Err(Miss::Failed(why)),

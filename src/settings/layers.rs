@@ -64,6 +64,23 @@ impl Layer {
         Self::from_table(table.get_ref(), toml, &origin)
     }
 
+    /// A spider's own settings in its file, checked; the section as TOML.
+    pub(crate) fn of_spider_file(
+        path: &std::path::Path,
+        text: &str,
+        section: &DeTable<'_>,
+    ) -> Result<String, SettingsError> {
+        let origin = Origin::File(path.to_owned(), "settings".to_owned());
+        Self::from_table(section, text, &origin)?;
+        let mut table = Table::new();
+        for (key, value) in section {
+            let value = Value::deserialize(value.clone().into_deserializer())
+                .map_err(|error| syntax(&origin, text, &error))?;
+            table.insert(key.get_ref().to_string(), value);
+        }
+        Ok(table.to_string())
+    }
+
     /// Settings typed as text, each with its own origin: flags and environment variables.
     ///
     /// # Errors

@@ -146,7 +146,26 @@ pub struct StepInfo {
     /// The pattern of URLs that it reads (`/book/{id}`), where it was said.
     pub url: Option<&'static str>,
     /// The tables of what it returns.
-    pub tables: fn() -> Vec<Arc<Schema>>,
+    pub tables: Tables,
+}
+
+/// The tables of what a step returns.
+#[derive(Clone, Debug)]
+pub enum Tables {
+    /// Those of a type.
+    Typed(fn() -> Vec<Arc<Schema>>),
+    /// Those of a file.
+    Known(Vec<Arc<Schema>>),
+}
+
+impl StepInfo {
+    /// The tables of what it returns.
+    pub fn tables(&self) -> Vec<Arc<Schema>> {
+        match &self.tables {
+            Tables::Typed(tables) => tables(),
+            Tables::Known(tables) => tables.clone(),
+        }
+    }
 }
 
 /// Whether a spider says of any of its steps when it wants its pages again.

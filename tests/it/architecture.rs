@@ -17,6 +17,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("policy", &["settings", "request"]),
     ("page", &["request", "item", "clock", "settings", "policy"]),
     ("spider", &["page", "request", "item", "fetch"]),
+    (
+        "declared",
+        &["spider", "page", "request", "item", "settings", "parse"],
+    ),
     ("frontier", &["request", "policy"]),
     (
         "store",

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use nephila::declared::Declared;
 use nephila::prelude::*;
 use nephila::settings::{FileKind, HOST_SETTINGS, Layer, Origin, SETTINGS, Settings, SettingsFile};
 use nephila::site::Site;
@@ -120,9 +121,43 @@ fn settings_files_in_the_documentation_are_read() {
             if block.contains("[dependencies]") {
                 continue;
             }
+            if block.starts_with("start = ") {
+                let spider = Declared::parse(Path::new("spider.toml"), &block);
+                assert!(spider.is_ok(), "{page}: {}\n{block}", spider.unwrap_err());
+                continue;
+            }
             let file = SettingsFile::parse(FileKind::Project, Path::new("nephila.toml"), &block);
             assert!(file.is_ok(), "{page}: {}\n{block}", file.unwrap_err());
         }
+    }
+}
+
+#[test]
+fn every_key_of_a_spiders_file_is_documented() {
+    let page = read("docs/toml.md");
+    let names = |schema: &serde_json::Value| -> Vec<String> {
+        let properties = schema["properties"].as_object().unwrap();
+        properties.keys().cloned().collect()
+    };
+    let schema = nephila::declared::json_schema();
+    let sections = schema["$defs"].as_object().unwrap().iter();
+    let sections = sections.filter(|(name, _)| *name != "fields");
+    let of_sections = sections.flat_map(|(_, section)| names(section));
+    for name in names(&schema).into_iter().chain(of_sections) {
+        let is_said = page.contains(&format!("`{name}`")) || page.contains(&format!("[{name}]"));
+        let is_shown = page.contains(&format!("\n{name} = "));
+        assert!(
+            is_said || is_shown,
+            "docs/toml.md does not say what `{name}` is"
+        );
+    }
+    let types = schema["$defs"]["field"]["properties"]["type"]["enum"].as_array();
+    for name in types.unwrap().iter().filter_map(|name| name.as_str()) {
+        let bare = name.trim_matches(['[', ']', '?']);
+        assert!(
+            page.contains(&format!("`{bare}`")),
+            "docs/toml.md lacks the type `{bare}`"
+        );
     }
 }
 

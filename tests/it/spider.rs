@@ -208,7 +208,7 @@ fn only_steps_have_names() {
 #[test]
 fn what_is_known_of_steps() {
     let steps = BookShop.steps().iter().map(|step| {
-        let tables = (step.tables)();
+        let tables = step.tables();
         let tables = tables.iter().map(|schema| schema.table().to_owned());
         let tables = tables.collect::<Vec<_>>().join(" ");
         (

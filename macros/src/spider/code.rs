@@ -149,7 +149,7 @@ fn steps(spider: &Spider) -> TokenStream {
                 revisit: #revisit,
                 stop_when_known: #stop_when_known,
                 url: #url,
-                tables: || #tables,
+                tables: ::nephila::spider::Tables::Typed(|| #tables),
             }
         }
     });

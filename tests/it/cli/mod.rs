@@ -10,6 +10,7 @@ mod project;
 mod results;
 pub(crate) mod server;
 mod situations;
+mod toml;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,0 +1,244 @@
+//! A spider's file at work.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncBufReadExt;
+
+use super::plan::{self, Filled, From, Pages, Plan};
+use super::read::PAGE;
+use super::{Declared, fields, template};
+use crate::item::Record;
+use crate::page::{AsSelector, Page, Scope};
+use crate::request::{Result, StepRef};
+use crate::spider::{Login, Seeds, Spider, StepInfo};
+
+/// The spider of a file, with its arguments.
+pub(super) fn spider(declared: Arc<Declared>, args: BTreeMap<String, String>) -> Arc<dyn Spider> {
+    Arc::new(Running { declared, args })
+}
+
+struct Running {
+    declared: Arc<Declared>,
+    args: BTreeMap<String, String>,
+}
+
+/// What rides on the request of a page of a numbered list.
+#[derive(Serialize, Deserialize)]
+struct Numbered {
+    page: u32,
+}
+
+impl Spider for Running {
+    fn name(&self) -> &str {
+        &self.declared.name
+    }
+
+    fn steps(&self) -> &[StepInfo] {
+        &self.declared.infos
+    }
+
+    fn seeds(&self, seeds: Seeds) -> LocalBoxFuture<'_, Result> {
+        Box::pin(self.push(seeds))
+    }
+
+    fn run<'a>(
+        &'a self,
+        step: &str,
+        args: Option<&str>,
+        page: Page,
+    ) -> Option<LocalBoxFuture<'a, Result>> {
+        let steps = &self.declared.infos;
+        let own = |info: &StepInfo| info.name == step || info.was.contains(&step);
+        let at = steps.iter().position(own)?;
+        let plan = self.declared.plans.get(at)?;
+        let step = StepRef::named(steps[at].name);
+        let outcome = plan.run(&page, &step, args);
+        Some(Box::pin(std::future::ready(outcome)))
+    }
+
+    fn logs_in(&self) -> bool {
+        self.declared.login.is_some()
+    }
+
+    fn login(&self, login: Login) -> LocalBoxFuture<'_, Result> {
+        Box::pin(self.log_in(login))
+    }
+
+    fn settings(&self) -> &str {
+        &self.declared.settings
+    }
+}
+
+impl Running {
+    async fn push(&self, seeds: Seeds) -> Result {
+        for start in &self.declared.start {
+            match &start.from {
+                From::Template(url) => {
+                    for url in template::expand(url, &self.args)? {
+                        seeds.push(url, &start.step).await?;
+                    }
+                }
+                From::File(path) => {
+                    for path in template::expand(path, &self.args)? {
+                        push_file(&seeds, &path, &start.step).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn log_in(&self, login: Login) -> Result {
+        let Some(plan) = &self.declared.login else {
+            return Ok(());
+        };
+        let url = template::expand(&plan.url, &self.args)?.next();
+        let form = login.get(url.unwrap_or_default()).await?;
+        let mut fields = Vec::new();
+        for (name, filled) in &plan.fields {
+            let value = match filled {
+                Filled::Secret(secret) => login.secret(secret)?.to_owned(),
+                filled => plain(filled)?,
+            };
+            fields.push((name.as_str(), value));
+        }
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (*name, &**value))
+            .collect();
+        let page = login.submit(&form, &plan.form, &fields).await?;
+        match &plan.check {
+            Some(check) if page.css(check)?.is_empty() => {
+                Err(format!("not logged in: `{check}` matches nothing on {}", page.url()).into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Pushes the URLs that stand in a file, one a line.
+async fn push_file(seeds: &Seeds, path: &str, step: &StepRef) -> Result {
+    let file = tokio::fs::File::open(path).await;
+    let file = file.map_err(|error| format!("can't read the start URLs in {path}: {error}"))?;
+    let mut lines = tokio::io::BufReader::new(file).lines();
+    while let Some(line) = lines.next_line().await? {
+        let url = line.trim();
+        if !url.is_empty() && !url.starts_with('#') {
+            seeds.push(url, step).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A value that is no secret of the settings.
+fn plain(filled: &Filled) -> Result<String> {
+    match filled {
+        Filled::Text(text) => Ok(text.clone()),
+        Filled::Env(name) | Filled::Secret(name) => std::env::var(name)
+            .map_err(|_| format!("the environment variable `{name}` is not set").into()),
+    }
+}
+
+impl Plan {
+    /// What the step does with a page.
+    fn run(&self, page: &Page, own: &StepRef, args: Option<&str>) -> Result {
+        for (selector, step) in &self.follow {
+            page.follow(selector, step)?;
+        }
+        for selector in &self.download {
+            page.download(selector)?;
+        }
+        self.follow_links(page)?;
+        if let Some(pages) = &self.pages {
+            pages.go_on(page, own, args)?;
+        }
+        if let Some(submit) = &self.submit {
+            let mut fields = Vec::new();
+            for (name, filled) in &submit.fields {
+                fields.push((name.as_str(), plain(filled)?));
+            }
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| (*name, &**value))
+                .collect();
+            page.submit(&submit.form, &fields, &submit.step)?;
+        }
+        if let Some(sitemap) = &self.sitemap {
+            let mut map = page.sitemap()?;
+            for pattern in &sitemap.only {
+                map = map.only(pattern)?;
+            }
+            map.follow(own, &sitemap.step)?;
+        }
+        self.items.iter().try_for_each(|item| item.emit(page))
+    }
+
+    /// Each link goes by the first rule that it fits.
+    fn follow_links(&self, page: &Page) -> Result {
+        let mut taken = HashSet::new();
+        for (wanted, step) in &self.links {
+            for link in page.links(wanted)? {
+                if taken.insert(link.url.clone())
+                    && let Some(step) = step
+                {
+                    page.visit(link.url.as_str(), step)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Pages {
+    /// Asks for the next page, if there is one.
+    fn go_on(&self, page: &Page, own: &StepRef, args: Option<&str>) -> Result {
+        let here = match args {
+            Some(args) => serde_json::from_str::<Numbered>(args)?.page,
+            None => self.from,
+        };
+        let next = here.saturating_add(self.by);
+        if self.last.is_some_and(|last| next > last) {
+            return Ok(());
+        }
+        if let Some(condition) = &self.condition {
+            let found: Vec<String> = page.get(condition)?;
+            if !found
+                .iter()
+                .any(|text| !matches!(text.as_str(), "" | "false" | "0"))
+            {
+                return Ok(());
+            }
+        }
+        let step = StepRef {
+            args: Some(serde_json::to_string(&Numbered { page: next })?),
+            ..own.clone()
+        };
+        page.visit(self.url.replace(PAGE, &next.to_string()), step)
+    }
+}
+
+impl plan::Item {
+    fn emit(&self, page: &Page) -> Result {
+        let Some(each) = &self.each else {
+            return self.emit_from(page, &page.scope());
+        };
+        let each = each.as_selector()?;
+        let scopes = page.scopes(&each)?;
+        scopes
+            .iter()
+            .try_for_each(|scope| self.emit_from(page, scope))
+    }
+
+    fn emit_from(&self, page: &Page, scope: &Scope<'_>) -> Result {
+        let values = self
+            .fields
+            .iter()
+            .map(|field| fields::extract(field, page, scope));
+        let values = values.collect::<std::result::Result<Vec<_>, _>>()?;
+        page.emit_record(Record::new(Arc::clone(&self.schema), values)?);
+        Ok(())
+    }
+}
