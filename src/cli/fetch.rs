@@ -66,13 +66,7 @@ impl Fetch {
     }
 
     pub(super) async fn run(self) -> Result<u8, Failure> {
-        let url = Url::parse(&self.url)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https"));
-        let url = url.ok_or_else(|| {
-            Failure::usage(format!("`{}` is no URL that can be fetched", self.url))
-                .more("write it whole: nephila fetch https://shop.example/book/7")
-        })?;
+        let url = url(&self.url, "nephila fetch https://shop.example/book/7")?;
         let args = self.args.args()?;
         let spider = self
             .spider
@@ -113,6 +107,31 @@ impl Fetch {
             None => Ok(1),
         }
     }
+}
+
+/// A URL that was typed to be fetched.
+pub(super) fn url(text: &str, example: &str) -> Result<Url, Failure> {
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or_else(|| {
+        Failure::usage(format!("`{text}` is no URL that can be fetched"))
+            .more(format!("write it whole: {example}"))
+    })
+}
+
+/// Goes where redirects lead, and says so; none if a crawl would get nothing, which is said then.
+pub(super) async fn follow(
+    settings: &Settings,
+    fetcher: &Fetcher,
+    request: Request,
+) -> Result<Option<Response>, Failure> {
+    let shown = Shown {
+        settings,
+        fetcher,
+        headers: false,
+    };
+    shown.follow(request).await
 }
 
 /// What is fetched with, and how much of it is shown.

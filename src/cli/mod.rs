@@ -45,6 +45,7 @@ mod schema;
 mod spiders;
 mod stats;
 mod table;
+mod trial;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -69,6 +70,7 @@ Examples:
   nephila crawl https://docs.example/ --limit 500  follow the links of any site
   nephila crawl spiders/shop.toml                  a spider without a compiler
   nephila query \"select * from books limit 5\"      SQL over the results
+  nephila try books https://shop.example/book/7    a step on one page, field by field
   nephila fetch https://docs.example/              a page as a crawl gets it
   nephila explain https://docs.example/private     why a URL was not crawled
   nephila robots https://docs.example/private      whether robots.txt allows it, by which line";
@@ -114,6 +116,7 @@ enum Command {
     Failed(failed::Failed),
     Hosts(hosts::Hosts),
     Explain(explain::Explain),
+    Try(Box<trial::Try>),
     Fetch(Box<fetch::Fetch>),
     Robots(Box<robots::RobotsOf>),
     Gc(gc::Gc),
@@ -133,6 +136,7 @@ impl Command {
             | Self::Resume(_)
             | Self::Retry(_) => true,
             Self::Fetch(fetch) => fetch.needs_spiders(),
+            Self::Try(trial) => trial.needs_spiders(),
             _ => false,
         }
     }
@@ -182,6 +186,7 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Query(query) => block_on(query.run(db)),
         Command::Stats(stats) => block_on(stats.run(db)),
         Command::Explain(explain) => block_on(explain.run(db)),
+        Command::Try(trial) => block_on(trial.run()),
         Command::Fetch(fetch) => block_on(fetch.run()),
         Command::Robots(robots) => block_on(robots.run()),
         Command::Config(config) => config.run(),

@@ -1,7 +1,7 @@
 //! Spiders written as TOML files, for which no compiler is needed.
 //!
 //! A file says where to start, and for each step what it follows and what it stores. It is checked as a
-//! whole when it is read, and is then a [`Spider`](crate::spider::Spider) like any other: the same
+//! whole when it is read, and is then a [`Spider`] like any other: the same
 //! engine, the same steps by name in the database, the same tables. `docs/toml.md` has all of it.
 //!
 //! ```

@@ -73,6 +73,7 @@ pub(crate) mod robots {
 }
 mod run;
 mod shared;
+mod tried;
 mod step;
 mod stream;
 mod vault;
@@ -87,6 +88,7 @@ pub use report::{
     ErrorGroup, HostCount, ItemCount, Problem, RefusedCount, Report, SlowedCount, Statistics,
     StepCount, pattern_of,
 };
+pub use tried::{Tried, try_step};
 
 use std::sync::Arc;
 

@@ -49,6 +49,7 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
         redirects: ticket.request.redirects.clone(),
         session: ticket.request.session.clone(),
         sticky: shared.settings.sticky_sessions,
+        traced: false,
     };
     let visit = match call {
         Call::Step => visits::next(shared, &ticket, &response, true),
@@ -125,7 +126,7 @@ fn leads_on(settings: &Settings, page: &Page) -> Option<Url> {
     (delay <= settings.max_refresh_delay).then_some(url)
 }
 
-fn limits(settings: &Settings) -> ParseLimits {
+pub(super) fn limits(settings: &Settings) -> ParseLimits {
     ParseLimits {
         time: settings.max_parse_time,
         nodes: settings.max_nodes,

@@ -35,6 +35,32 @@ impl Element {
         self.node().attr(name)
     }
 
+    /// Its classes, in the order in which they are written.
+    pub fn classes(&self) -> impl Iterator<Item = &str> {
+        self.attr("class")
+            .unwrap_or_default()
+            .split_ascii_whitespace()
+    }
+
+    /// The elements right within it.
+    pub fn children(&self) -> Vec<Self> {
+        let children = self.node().child_elements();
+        children.map(|child| self.of(child.id())).collect()
+    }
+
+    /// The element that it stands in; none of the page's root.
+    pub fn parent(&self) -> Option<Self> {
+        let parent = self.node().parent().and_then(ElementRef::wrap)?;
+        Some(self.of(parent.id()))
+    }
+
+    fn of(&self, id: NodeId) -> Self {
+        Self {
+            page: self.page.clone(),
+            id,
+        }
+    }
+
     /// The element's HTML, itself included.
     pub fn html(&self) -> String {
         self.node().html()
@@ -47,10 +73,7 @@ impl Element {
     pub fn css(&self, selector: impl AsSelector) -> Result<Vec<Self>> {
         let selector = selector.as_selector()?;
         let found = Found::new(self.scope(), &selector);
-        let elements = found.elements().map(|node| Self {
-            page: self.page.clone(),
-            id: node.id(),
-        });
+        let elements = found.elements().map(|node| self.of(node.id()));
         let elements = elements.collect();
         self.page.check(elements)
     }
@@ -92,7 +115,9 @@ impl Element {
 /// A typed value from a scope.
 pub(super) fn get<T: FromMatch>(scope: Scope<'_>, selector: impl AsSelector) -> Result<T> {
     let selector = selector.as_selector()?;
-    let read = T::from_match(&Found::new(scope, &selector));
+    let found = Found::new(scope, &selector);
+    scope.page.trace(None, &selector, &found);
+    let read = T::from_match(&found);
     scope.page.check(read)?.map_err(|miss| {
         let error = FieldError {
             field: String::new(),
@@ -104,6 +129,15 @@ pub(super) fn get<T: FromMatch>(scope: Scope<'_>, selector: impl AsSelector) -> 
         error.into()
     })
 }
+
+/// Equal are handles of one element.
+impl PartialEq for Element {
+    fn eq(&self, other: &Self) -> bool {
+        self.page.is_same(&other.page) && self.id == other.id
+    }
+}
+
+impl Eq for Element {}
 
 impl std::fmt::Debug for Element {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

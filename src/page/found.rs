@@ -145,6 +145,16 @@ impl<'a> Hit<'a> {
         };
         self.text.is_empty() && !has_more
     }
+
+    /// The beginning of its HTML or JSON, for people.
+    pub(super) fn origin(&self) -> String {
+        match &self.place {
+            Place::Page => self.page.url().to_string(),
+            Place::Element(element) => element.html(),
+            Place::Json(value) => value.to_string(),
+            Place::Text(text) => text.clone().into_owned(),
+        }
+    }
 }
 
 /// The matches of a field's selector, found one by one as they are asked for.

@@ -32,6 +32,7 @@ mod sitemap;
 mod structured;
 mod table;
 mod text;
+mod trace;
 mod xpath;
 
 pub use element::Element;
@@ -46,6 +47,7 @@ pub use sitemap::{
     ChangeFreq, Followed, Sitemap, SitemapAlternate, SitemapEntry, SitemapError, SitemapKind,
     SitemapNews, SitemapVideo,
 };
+pub use trace::Traced;
 
 use std::any::TypeId;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -89,6 +91,8 @@ struct Inner {
     budget: Cell<u64>,
     /// What went wrong while a selector looked for something.
     complaint: Cell<Option<Box<str>>>,
+    /// What selectors found, where somebody wants to know.
+    traced: Option<RefCell<Vec<Traced>>>,
 }
 
 /// What a page knows of its request.
@@ -112,6 +116,8 @@ pub struct Context {
     pub session: Session,
     /// Whether its links stay with whoever fetched it, even if any other would do.
     pub sticky: bool,
+    /// Whether it takes note of what selectors find.
+    pub traced: bool,
 }
 
 impl Page {
@@ -123,7 +129,9 @@ impl Page {
             url.set_fragment(None);
             url
         });
+        let traced = context.traced.then(RefCell::default);
         Self(Rc::new(Inner {
+            traced,
             response,
             url,
             context,
@@ -366,7 +374,9 @@ impl Page {
         let known = known.map(|known| (known, known.base(base, &step.name, &session)));
         let mut emitted = self.0.emitted.borrow_mut();
         let mut count = 0;
-        for (href, element) in Found::new(Scope::page(self), &selector).links() {
+        let found = Found::new(Scope::page(self), &selector);
+        self.trace(None, &selector, &found);
+        for (href, element) in found.links() {
             count += 1;
             // What the URL standard strips; a no-break space is part of a URL.
             let href = href.trim_matches(|c| c <= ' ');
@@ -514,6 +524,7 @@ impl Page {
     /// What matches, as scopes of fields; a selector that matches nothing is taken note of.
     pub(crate) fn scopes<'a>(&'a self, selector: &'a Selector) -> Result<Vec<Scope<'a>>> {
         let found = Found::new(self.scope(), selector);
+        self.trace(None, selector, &found);
         let scopes: Vec<_> = found.scopes().collect();
         if scopes.is_empty() {
             self.emitted_mut().missed(selector.source());
@@ -552,6 +563,10 @@ impl Page {
 
     fn is_broke(&self) -> bool {
         self.0.budget.get() == 0
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
     }
 
     /// Takes note of what went wrong while a selector looked for something.

@@ -36,6 +36,14 @@ impl Rule {
         }
     }
 
+    pub(super) fn field(&self) -> &str {
+        &self.field
+    }
+
+    pub(super) fn pattern(&self) -> Option<&Regex> {
+        self.pattern.as_ref()
+    }
+
     /// As [`new`](Self::new), from texts that the derive macro has checked.
     ///
     /// # Panics
@@ -268,7 +276,9 @@ impl<'a> Scope<'a> {
         'a: 'r,
     {
         let selector = self.chosen(rule);
-        let scopes = self.found(rule, selector).scopes().collect();
+        let found = self.found(rule, selector);
+        self.page.trace(Some(rule), selector, &found);
+        let scopes = found.scopes().collect();
         match self.page.complaint() {
             Some(why) => Err(self.field_error(rule, selector, Miss::Failed(why))),
             None => Ok(scopes),
@@ -298,7 +308,9 @@ impl<'a> Scope<'a> {
         read: impl Fn(&Found<'_>) -> Result<T, Miss>,
     ) -> Result<T, FieldError> {
         let selector = self.chosen(rule);
-        let read = read(&self.found(rule, selector));
+        let found = self.found(rule, selector);
+        self.page.trace(Some(rule), selector, &found);
+        let read = read(&found);
         let read = match self.page.complaint() {
             Some(why) => Err(Miss::Failed(why)),
             None => read,

@@ -11,6 +11,7 @@ mod results;
 pub(crate) mod server;
 mod situations;
 mod toml;
+mod trial;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,0 +1,110 @@
+//! `nephila try`: one step on one page.
+
+use serde_json::Value;
+
+use super::server::serve;
+use super::{Folder, site};
+
+fn rows(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_say_where_they_come_from() {
+    let site = site().await;
+    let folder = Folder::new();
+    let ran = folder.run(&format!("try books {}book/7 --step book", site.url()));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let all = rows(&ran.stdout);
+    let price = all.iter().find(|row| row["field"] == "price").unwrap();
+    assert_eq!(price["item"], "books 1");
+    assert_eq!(price["type"], "REAL");
+    assert!(price["value"].is_f64(), "{price}");
+    assert_eq!(price["selector"], r"p.price, p.price_color  =~ ([\d.]+)");
+    assert_eq!(price["matches"], 1);
+    assert!(
+        price["from"]
+            .as_str()
+            .unwrap()
+            .starts_with("<p class=\"price\">"),
+        "{price}"
+    );
+    let url = all.iter().find(|row| row["field"] == "url").unwrap();
+    assert_eq!(url["selector"], Value::Null);
+    assert!(!folder.path("crawl.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_a_file() {
+    let site = site().await;
+    let folder = Folder::new();
+    folder.write(
+        "shop.toml",
+        "start = 'http://e.x/'
+        [step.list]
+        url = '/'
+        [step.list.follow]
+        'article h3 a' = 'book'
+        'li.nxt a' = 'list'
+        [step.book]
+        url = '/book/{id}'
+        [step.book.item]
+        fields = { title = 'h1', note = { css = 'p.nota', type = 'text?' } }",
+    );
+    let ran = folder.run(&format!("try shop.toml {}", site.url()));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let all = rows(&ran.stdout);
+    let missing = all
+        .iter()
+        .find(|row| row["selector"] == "li.nxt a")
+        .unwrap();
+    assert_eq!(
+        (&missing["matches"], &missing["from"]),
+        (&0.into(), &"nothing matches".into())
+    );
+    let links = all.iter().filter(|row| row["step"] == "book").count();
+    assert!(links >= 20, "{links}");
+    // The step is chosen by its `url`.
+    let ran = folder.run(&format!("try shop.toml {}book/7", site.url()));
+    assert!(ran.stderr.contains("step  book of shop"), "{}", ran.stderr);
+    let all = rows(&ran.stdout);
+    assert_eq!(all[1]["value"], Value::Null);
+    assert_eq!(all[1]["from"], "nothing matches");
+}
+
+#[test]
+fn a_step_that_fails() {
+    let server = serve(&[
+        ("/robots.txt", 404, ""),
+        ("/b", 200, "<h1>x</h1>"),
+        ("/n", 404, "no"),
+    ]);
+    let folder = Folder::new();
+    let ran = folder.run(&format!("try books http://{server}/b --step book"));
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.stderr
+            .contains("error: field `price`: `p.price, p.price_color` matches nothing"),
+        "{}",
+        ran.stderr
+    );
+    let all = rows(&ran.stdout);
+    assert_eq!(
+        (&all[0]["field"], &all[0]["from"]),
+        (&"title".into(), &"<h1>x</h1>".into())
+    );
+    let ran = folder.run(&format!("try books http://{server}/n --step book"));
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.stderr.contains("book does not read 404"),
+        "{}",
+        ran.stderr
+    );
+    let ran = folder.run(&format!("try books http://{server}/b --step bok"));
+    assert_eq!(ran.code, 2);
+    let expected =
+        "error: spider `books` has no step `bok`; did you mean `book`?\n     it has: list, book\n";
+    assert_eq!(ran.stderr, expected);
+}
