@@ -6,11 +6,20 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+#[cfg(not(test))]
+pub use wall::now;
 
-/// Wall time now.
-pub fn now() -> Timestamp {
-    Timestamp::now()
+#[cfg(test)]
+pub use simulated::now;
+
+#[cfg(not(test))]
+mod wall {
+    use jiff::Timestamp;
+
+    /// Wall time now.
+    pub fn now() -> Timestamp {
+        Timestamp::now()
+    }
 }
 
 /// Wall time now, in milliseconds since 1970, as the database stores it.
@@ -29,4 +38,33 @@ pub fn thread_cpu() -> Duration {
 #[cfg(not(unix))]
 pub fn thread_cpu() -> Duration {
     now().duration_since(Timestamp::UNIX_EPOCH).unsigned_abs()
+}
+
+/// Wall time that follows a runtime's paused time.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::cell::Cell;
+
+    use jiff::Timestamp;
+    use tokio::time::Instant;
+
+    thread_local! {
+        static EPOCH: Cell<Option<(Timestamp, Option<Instant>)>> = const { Cell::new(None) };
+    }
+
+    /// From now on it is `epoch` on this thread, and time passes as its runtime's does, or not at all.
+    pub(crate) fn set(epoch: Timestamp, start: Option<Instant>) {
+        EPOCH.set(Some((epoch, start)));
+    }
+
+    /// Wall time now.
+    pub fn now() -> Timestamp {
+        match EPOCH.get() {
+            None => Timestamp::now(),
+            Some((epoch, start)) => {
+                let passed = start.map(|start| start.elapsed()).unwrap_or_default();
+                epoch.saturating_add(passed).unwrap_or(Timestamp::MAX)
+            }
+        }
+    }
 }

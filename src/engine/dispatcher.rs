@@ -22,6 +22,7 @@ use tracing::Instrument;
 use url::Url;
 
 use self::hosts::{Errands, Known, Strangers};
+use self::leases::UnderWay;
 use self::looks::InHand;
 use super::committer::Committed;
 use super::event::{Event, Stop};
@@ -36,7 +37,7 @@ use super::{SharedRoom, StopHandle};
 use crate::clock;
 use crate::frontier::{Frontier, Next};
 use crate::policy::traps::HostPages;
-use crate::request::{HostKey, Source};
+use crate::request::{HostKey, HostMap, Source};
 use crate::settings::QuietHours;
 use crate::spider::step_named;
 use crate::store::{Beat, Host, News, Rest, Store, StoreError, Taken, Ticket, TicketKey};
@@ -128,7 +129,7 @@ pub(super) struct Dispatcher {
     jobs: Lanes,
     tasks: JoinSet<()>,
     /// What is known of each leased host.
-    known: HashMap<HostKey, Known>,
+    known: HostMap<Known>,
     host_pages: HostPages,
     /// Patterns that had been caught when the windows were last weeded.
     caught: usize,
@@ -146,14 +147,16 @@ pub(super) struct Dispatcher {
     beating: bool,
     beat_at: Option<Instant>,
     start: Start,
+    started: Instant,
     stop: StopHandle,
     stopping: Option<(Stop, Instant)>,
     ends_at: Option<Instant>,
     /// Requests in hand that count against a budget of a part of the site, and which.
     in_budget: HashMap<i64, usize>,
     quiet: Option<QuietHours>,
-    /// Requests in hand, to look into.
+    /// Requests in hand, also of hosts that were let go of meanwhile.
     hands: HashMap<i64, InHand>,
+    under_way: UnderWay,
     looks: Looks,
     limits: inspect::Limits,
     /// Waits for a slot of the shared room, and has got one.
@@ -183,7 +186,7 @@ impl Dispatcher {
             sender,
             jobs,
             tasks: JoinSet::new(),
-            known: HashMap::new(),
+            known: HostMap::default(),
             errands: Errands::default(),
             strangers: Strangers::default(),
             caught: 0,
@@ -197,12 +200,14 @@ impl Dispatcher {
             beating: false,
             beat_at: start.lapses.is_some().then_some(now),
             start,
+            started: now,
             stop,
             stopping: None,
             ends_at,
             in_budget: HashMap::new(),
             quiet,
             hands: HashMap::new(),
+            under_way: UnderWay::default(),
             looks,
             limits: inspect::Limits::new(now),
             wants_room: false,
@@ -297,18 +302,20 @@ impl Dispatcher {
     async fn sleep(&mut self, wake: Instant) {
         let asked = self.stopping.is_some();
         tokio::select! {
-            message = self.messages.recv() => {
-                if let Some(message) = message {
-                    self.hear(message);
-                }
-            }
+            // What is rare goes first; and in an order, so that a simulation can be repeated.
+            biased;
+            () = self.stop.hard.cancelled() => {}
+            () = self.stop.gentle.cancelled(), if !asked => {}
             look = self.looks.next() => {
                 // Who asked may have gone.
                 let _ = look.send(self.describe());
             }
             permit = room(&self.shared), if self.wants_room => self.spare = permit,
-            () = self.stop.gentle.cancelled(), if !asked => {}
-            () = self.stop.hard.cancelled() => {}
+            message = self.messages.recv() => {
+                if let Some(message) = message {
+                    self.hear(message);
+                }
+            }
             () = tokio::time::sleep_until(wake) => {}
         }
     }
@@ -550,6 +557,9 @@ impl Dispatcher {
                 self.fetching -= 1;
                 self.frontier.fetched(key.host, tries);
                 self.uncount(key.host);
+                if let Some(held) = self.hands.get_mut(&key.seq) {
+                    held.is_answered = true;
+                }
                 if tries == 0 {
                     self.host_pages.unsent(key.host);
                 }

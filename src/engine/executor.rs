@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -68,8 +67,6 @@ impl Job {
     }
 }
 
-/// Bytes of stack of a thread: as much as a main thread's, for recursive user code.
-const STACK: usize = 8 * 1024 * 1024;
 /// Threads that may be lost to steps that do not come back; each costs a core as long as it computes.
 const MAX_LOST: usize = 32;
 /// How long the end of a crawl waits for steps that compute.
@@ -133,13 +130,8 @@ impl Executors {
         };
         let name = format!("nephila-step-{}", self.started);
         self.started += 1;
-        let body = move || {
-            // Without a runtime the thread is gone at once, which the watchdog sees.
-            let _ = block_on(worker.work());
-            worker.thread.leave();
-        };
-        let builder = std::thread::Builder::new().name(name);
-        builder.stack_size(STACK).spawn(body).map(drop)
+        let work = move || async move { worker.work().await }.boxed_local();
+        (self.shared.threads_by)(name, Box::new(work))
     }
 
     /// Watches over the threads until the crawl ends them, and waits for that.
@@ -225,23 +217,9 @@ pub(super) fn run_seeds(
     seeds: Seeds,
     end: CancellationToken,
 ) -> oneshot::Receiver<Result> {
-    let (done, outcome) = oneshot::channel();
-    let shared = Arc::clone(shared);
-    let body = move || {
-        let seeds = AssertUnwindSafe(async { shared.spider.seeds(seeds).await });
-        let outcome = block_on(end.run_until_cancelled(seeds.catch_unwind()));
-        let _ = done.send(match outcome {
-            Ok(Some(Ok(outcome))) => outcome,
-            Ok(Some(Err(panic))) => Err(panics::described(&*panic).into()),
-            Ok(None) => Err("the crawl has ended".into()),
-            Err(error) => Err(error.into()),
-        });
-    };
-    // If no thread can be had, the receiver sees a closed channel.
-    let _ = std::thread::Builder::new()
-        .name("nephila-start".to_owned())
-        .spawn(body);
-    outcome
+    let spider = Arc::clone(&shared.spider);
+    let call = async move || spider.seeds(seeds).await;
+    run_once(shared, "start", "the crawl has ended", end, call)
 }
 
 /// Runs the spider's `login` on a thread of its own until `end`, and says how it went.
@@ -250,38 +228,49 @@ pub(super) fn run_login(
     login: Login,
     end: CancellationToken,
 ) -> oneshot::Receiver<Result> {
+    let spider = Arc::clone(&shared.spider);
+    let call = async move || spider.login(login).await;
+    run_once(shared, "login", "it was given up", end, call)
+}
+
+/// Calls user code on a thread of its own until `end`, which `ended` says.
+fn run_once(
+    shared: &Shared,
+    name: &str,
+    ended: &'static str,
+    end: CancellationToken,
+    call: impl AsyncFnOnce() -> Result + Send + 'static,
+) -> oneshot::Receiver<Result> {
     let (done, outcome) = oneshot::channel();
-    let shared = Arc::clone(shared);
-    let body = move || {
-        let login = AssertUnwindSafe(async { shared.spider.login(login).await });
-        let outcome = block_on(end.run_until_cancelled(login.catch_unwind()));
-        let _ = done.send(match outcome {
-            Ok(Some(Ok(outcome))) => outcome,
-            Ok(Some(Err(panic))) => Err(crate::panics::described(&*panic).into()),
-            Ok(None) => Err("it was given up".into()),
-            Err(error) => Err(error.into()),
-        });
+    let work = move || {
+        let run = async move {
+            let call = AssertUnwindSafe(call()).catch_unwind();
+            // Nobody may want to know any more.
+            let _ = done.send(match end.run_until_cancelled(call).await {
+                Some(Ok(outcome)) => outcome,
+                Some(Err(panic)) => Err(panics::described(&*panic).into()),
+                None => Err(ended.into()),
+            });
+        };
+        run.boxed_local()
     };
     // If no thread can be had, the receiver sees a closed channel.
-    let _ = std::thread::Builder::new()
-        .name("nephila-login".to_owned())
-        .spawn(body);
+    let _ = (shared.threads_by)(format!("nephila-{name}"), Box::new(work));
     outcome
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    Ok(LocalSet::new().block_on(&runtime, future))
-}
-
-/// What a thread does.
+/// What a thread does; it has left when this is dropped.
 struct Worker {
     shared: Arc<Shared>,
     jobs: Waiting,
     dispatcher: mpsc::Sender<Message>,
     thread: Arc<StepThread>,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.thread.leave();
+    }
 }
 
 impl Worker {

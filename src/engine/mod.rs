@@ -74,8 +74,11 @@ pub(crate) mod robots {
 mod run;
 mod shared;
 mod tried;
+#[cfg(test)]
+mod simulation;
 mod step;
 mod stream;
+mod thread;
 mod vault;
 mod visits;
 mod watchdog;
@@ -98,6 +101,7 @@ use inspect::Looks;
 use crate::fetch::{DynFetch, Fetch, Middleware, Middlewares};
 use crate::settings::{Settings, SettingsError};
 use crate::spider::Spider;
+use crate::store::Store;
 
 /// A crawl in the making: a spider, where its results go, and how fast it may be.
 pub struct Crawl {
@@ -114,6 +118,9 @@ pub struct Crawl {
     looks: Looks,
     inspector: Inspector,
     room: Option<SharedRoom>,
+    /// Instead of the database.
+    store: Option<Arc<dyn Store>>,
+    threads: thread::Start,
 }
 
 /// Stops a running crawl from outside.
@@ -188,6 +195,8 @@ impl Crawl {
             looks,
             inspector,
             room: None,
+            store: None,
+            threads: thread::start,
         }
     }
 

@@ -8,11 +8,11 @@ use url::Url;
 
 use super::life::{self, class_of};
 use crate::clock;
-use crate::fetch::DynFetch;
+use crate::fetch::{DynFetch, FetchError};
 use crate::policy::redirect;
 use crate::policy::retry::Class;
 use crate::policy::robots::{self, Availability, Robots};
-use crate::request::{Request, StepRef};
+use crate::request::{Request, Response, StepRef};
 use crate::store::{PageState, RobotsFile};
 
 /// Redirects of a robots.txt that are followed (RFC 9309, 2.3.1.2).
@@ -125,14 +125,17 @@ pub(super) fn request(origin: &str, max_bytes: usize) -> Option<Request> {
     Some(request)
 }
 
-/// Makes one request for a robots.txt.
-pub(super) async fn hop(fetch: &dyn DynFetch, request: Request, max_bytes: usize) -> Hop {
-    let outcome = fetch.fetch(&request).await;
+/// What came of one request for a robots.txt.
+pub(super) fn hop(
+    request: &Request,
+    outcome: Result<Response, FetchError>,
+    max_bytes: usize,
+) -> Hop {
     let at = clock::now();
     let answer = match outcome {
         Ok(response) => {
             if redirect::is_redirect(response.status)
-                && let Ok(next) = redirect::follow(&request, &response, MAX_HOPS)
+                && let Ok(next) = redirect::follow(request, &response, MAX_HOPS)
             {
                 return Hop::Next(Box::new(next));
             }
@@ -165,7 +168,8 @@ pub(super) async fn hop(fetch: &dyn DynFetch, request: Request, max_bytes: usize
 pub(crate) async fn search(fetch: &dyn DynFetch, origin: &str, max_bytes: usize) -> Option<Answer> {
     let mut request = request(origin, max_bytes)?;
     loop {
-        match hop(fetch, request, max_bytes).await {
+        let outcome = fetch.fetch(&request).await;
+        match hop(&request, outcome, max_bytes) {
             Hop::Next(next) => request = *next,
             Hop::End(answer) => return Some(*answer),
         }

@@ -67,7 +67,10 @@ impl Crawl {
         let fetch = stages
             .and(built_in(&settings, &owner, http.as_ref())?)
             .around(fetch);
-        let store = store::open(&self.db).await?;
+        let store = match self.store {
+            Some(store) => store,
+            None => store::open(&self.db).await?,
+        };
         let opening = Begin {
             spider: self.spider.name().to_owned(),
             args: without_logins(&self.args).into_owned(),
@@ -99,6 +102,7 @@ impl Crawl {
             params: ParamRules::new(&settings.drop_params, settings.sort_query),
             traps: Traps::new(&settings, year, began.key),
             room: self.room,
+            threads_by: self.threads,
             threads: Mutex::default(),
             budgets: Budgets::new(&settings, &began.spent),
             settings,

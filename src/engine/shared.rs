@@ -11,6 +11,7 @@ use super::budgets::Budgets;
 use super::bus::Bus;
 use super::committer::Entry;
 use super::login::Logins;
+use super::thread;
 use super::vault::Vault;
 use super::watchdog::StepThread;
 use crate::fetch::{DynFetch, HttpFetch, Sessions};
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     pub(super) budgets: Budgets,
     /// Room that is shared with other crawls.
     pub(super) room: Option<SharedRoom>,
+    /// How threads for user code are had.
+    pub(super) threads_by: thread::Start,
     /// The threads that run steps, to look into.
     pub(super) threads: Mutex<Vec<Weak<StepThread>>>,
     pub(super) commits: mpsc::Sender<Entry>,

@@ -1,10 +1,10 @@
 //! Hosts that share a pace: of one registrable domain, or at one address.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
-use crate::request::HostKey;
+use crate::request::{HostKey, HostMap};
 
 /// Groups are forgotten once so many are known and nothing speaks for keeping them.
 const MANY: usize = 1_024;
@@ -22,11 +22,11 @@ pub(super) struct Group {
 
 /// The groups that hosts are in.
 #[derive(Debug, Default)]
-pub(super) struct Groups(HashMap<HostKey, Group>);
+pub(super) struct Groups(HostMap<Group>);
 
 impl Groups {
     /// Takes a host into a group, which begins with it if need be.
-    pub(super) fn join(&mut self, key: HostKey, now: Instant) {
+    pub(super) fn join(&mut self, key: HostKey, fetching: usize, now: Instant) {
         if self.0.len() >= MANY {
             // A group's pace outlives its last host.
             self.0
@@ -39,12 +39,16 @@ impl Groups {
             members: 0,
         });
         group.members += 1;
+        group.fetching += fetching;
     }
 
-    pub(super) fn leave(&mut self, key: HostKey) {
-        if let Some(group) = self.0.get_mut(&key) {
-            group.members -= 1;
-        }
+    /// A host leaves, with what it has in flight: who waits for a slot, in turn.
+    pub(super) fn leave(&mut self, key: HostKey, fetching: usize) -> BTreeSet<(u64, HostKey)> {
+        let Some(group) = self.0.get_mut(&key) else {
+            return BTreeSet::new();
+        };
+        group.members -= 1;
+        group.ended(fetching)
     }
 
     pub(super) fn get_mut(&mut self, key: Option<HostKey>) -> Option<&mut Group> {
@@ -57,9 +61,9 @@ impl Group {
         self.waiting.insert((turn, host));
     }
 
-    /// A request has ended: who waits for its slot, in turn.
-    pub(super) fn ended(&mut self) -> BTreeSet<(u64, HostKey)> {
-        self.fetching = self.fetching.saturating_sub(1);
+    /// Requests have ended: who waits for their slots, in turn.
+    pub(super) fn ended(&mut self, requests: usize) -> BTreeSet<(u64, HostKey)> {
+        self.fetching = self.fetching.saturating_sub(requests);
         std::mem::take(&mut self.waiting)
     }
 }

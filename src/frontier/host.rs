@@ -157,6 +157,16 @@ impl HostQueue {
         Some(Box::new(ticket))
     }
 
+    /// Takes requests over that are still under way from when the host was leased before.
+    pub(super) fn resume(&mut self, under_way: &[(i64, Option<u16>)], errands: usize) {
+        self.fetching += errands;
+        for (seq, fetching) in under_way {
+            self.in_hand.insert(*seq);
+            self.fetching += usize::from(fetching.is_some());
+            self.suspects += usize::from(fetching.is_some_and(|tries| tries > 0));
+        }
+    }
+
     /// Takes the requests out of the window that `is_weed` says so of; they are in hand then.
     pub(super) fn weed(&mut self, is_weed: impl Fn(&Ticket) -> bool) -> Vec<Ticket> {
         let window = std::mem::take(&mut self.window);

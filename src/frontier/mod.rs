@@ -5,8 +5,8 @@
 //! window of their next requests (priority, then depth, then first come), and decides, given the
 //! time, which host's turn it is.
 //!
-//! Hosts take turns: the one that has been ready for longest is served, and goes to the end of the
-//! row. A host that must wait (its delay, `Retry-After`, all of its slots in use, robots.txt not
+//! Hosts take turns: the one that its pace has allowed for longest is served, and goes to the end of the
+//! row, so each of the others comes before it once at the most. A host that must wait (its delay, `Retry-After`, all of its slots in use, robots.txt not
 //! read yet) stands outside of the row and holds nothing, so one slow host never holds others back.
 //! Within a host, requests that failed before may have three quarters of its slots: pages that never
 //! answer can't hold up those that do.
@@ -21,12 +21,12 @@ mod ticket;
 
 pub use ticket::{Host, RobotsFile, Taken, Ticket, TicketKey, Visit};
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::request::HostKey;
+use crate::request::{HostKey, HostMap, HostSet};
 use group::Groups;
 use host::{Health, HostQueue};
 use pace::{Hands, Pace};
@@ -105,13 +105,13 @@ impl Waits {
 /// The leased hosts and the windows of their queues.
 #[derive(Debug)]
 pub struct Frontier {
-    hosts: HashMap<HostKey, HostQueue>,
+    hosts: HostMap<HostQueue>,
     /// Hosts that could be served, by the moment from when on.
     row: BTreeSet<(Instant, u64, HostKey)>,
     turn: u64,
     groups: Groups,
     /// Hosts that something happened to since they were last tended.
-    touched: HashSet<HostKey>,
+    touched: HostSet,
     in_hand: usize,
     hands: Hands,
     random: fastrand::Rng,
@@ -121,11 +121,11 @@ impl Frontier {
     /// An empty frontier; `seed` makes its randomness repeatable.
     pub fn new(now: Instant, seed: u64) -> Self {
         Self {
-            hosts: HashMap::new(),
+            hosts: HostMap::default(),
             row: BTreeSet::new(),
             turn: 0,
             groups: Groups::default(),
-            touched: HashSet::new(),
+            touched: HostSet::default(),
             in_hand: 0,
             hands: Hands::new(now),
             random: fastrand::Rng::with_seed(seed),
@@ -142,17 +142,28 @@ impl Frontier {
         self.place(key);
     }
 
+    /// Requests of a host are still under way from when it was leased before: their numbers, and of
+    /// those that are being fetched, how many tries of them had failed; and errands. They count as if they had been
+    /// handed out now. Called before it [joins](Frontier::join) a group.
+    pub fn resume(&mut self, host: HostKey, under_way: &[(i64, Option<u16>)], errands: usize) {
+        let before = self.hosts.get(&host).map_or(0, |queue| queue.in_hand.len());
+        self.change(host, |queue| queue.resume(under_way, errands));
+        let after = self.hosts.get(&host).map_or(0, |queue| queue.in_hand.len());
+        self.in_hand += after - before;
+    }
+
     /// From now on a host shares its pace and its slots with all others of `group`: whichever of them
     /// was asked last, the next is asked no sooner than after the delay of its settings, and together
-    /// they have no more requests in flight than one of them may.
-    pub fn join(&mut self, host: HostKey, group: HostKey, delay: Duration, now: Instant) {
+    /// they have no more requests in flight than one of them may. If it is the first of them that is
+    /// known, none is asked before `from`.
+    pub fn join(&mut self, host: HostKey, group: HostKey, delay: Duration, from: Instant) {
         let Some(queue) = self.hosts.get_mut(&host) else {
             return;
         };
-        if queue.group.is_none() && queue.fetching == 0 {
+        if queue.group.is_none() {
             queue.group = Some(group);
             queue.group_delay = delay;
-            self.groups.join(group, now);
+            self.groups.join(group, queue.fetching, from);
             self.place(host);
         }
     }
@@ -340,7 +351,7 @@ impl Frontier {
         self.change(host, |queue| queue.fetched(tries));
         let group = self.hosts.get(&host).and_then(|queue| queue.group);
         if let Some(group) = self.groups.get_mut(group) {
-            for (turn, host) in group.ended() {
+            for (turn, host) in group.ended(1) {
                 self.place_in_turn(host, Some(turn));
             }
         }
@@ -480,7 +491,10 @@ impl Frontier {
             self.row.remove(&(at, turn, key));
         }
         if let Some(group) = queue.group {
-            self.groups.leave(group);
+            // What is still under way is answered to nobody.
+            for (turn, host) in self.groups.leave(group, queue.fetching) {
+                self.place_in_turn(host, Some(turn));
+            }
         }
         self.in_hand -= queue.in_hand.len();
         let next = queue.pace.next();
@@ -530,5 +544,7 @@ impl Frontier {
     }
 }
 
+#[cfg(test)]
+mod fairness;
 #[cfg(test)]
 mod tests;

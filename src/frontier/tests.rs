@@ -6,11 +6,11 @@ use url::Url;
 use super::*;
 use crate::request::{Fingerprint, Request, StepRef};
 
-const fn ms(millis: u64) -> Duration {
+pub(super) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn host(key: i64) -> Host {
+pub(super) fn host(key: i64) -> Host {
     Host {
         key: HostKey(key),
         origin: format!("http://h{key}.example"),
@@ -26,7 +26,7 @@ fn host(key: i64) -> Host {
     }
 }
 
-fn tickets(key: i64, count: i64) -> Taken {
+pub(super) fn tickets(key: i64, count: i64) -> Taken {
     let url = Url::parse("http://h.example/").unwrap();
     let ticket = |seq| Ticket {
         key: TicketKey {
@@ -181,4 +181,71 @@ async fn a_host_in_trouble_is_tried_alone() {
     frontier.fetched(key, 0);
     frontier.recovered(key);
     assert_eq!(take(&mut frontier, later), 4);
+}
+
+/// Sends all that may go now; the hosts.
+fn launch(frontier: &mut Frontier, now: Instant) -> Vec<TicketKey> {
+    let mut sent = Vec::new();
+    while let Next::Fetch(ticket) = frontier.next(now) {
+        sent.push(ticket.key);
+    }
+    sent
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_leaves_gives_its_slots_of_the_group_back() {
+    let start = Instant::now();
+    let mut frontier = frontier(start, &[(1, 4), (2, 4)], politeness(0, 2));
+    for key in 1..=2 {
+        frontier.join(HostKey(key), HostKey(99), ms(0), start);
+    }
+    assert_eq!(launch(&mut frontier, start).len(), 2);
+    frontier.dissolve();
+    frontier.adopt(host(2), politeness(0, 2), start);
+    frontier.join(HostKey(2), HostKey(99), ms(0), start);
+    frontier.loaded(HostKey(2), tickets(2, 4), 1_000);
+    frontier.open(HostKey(2));
+    assert_eq!(launch(&mut frontier, start).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_counts_when_its_host_comes_back() {
+    let start = Instant::now();
+    for group in [false, true] {
+        let mut frontier = frontier(start, &[(1, 9)], politeness(0, 3));
+        let sent = launch(&mut frontier, start);
+        assert_eq!(sent.len(), 3);
+        frontier.dissolve();
+        frontier.adopt(host(1), politeness(0, 3), start);
+        // One of them has been answered, and is not stored yet.
+        frontier.resume(HostKey(1), &[(0, None), (1, Some(0)), (2, Some(1))], 0);
+        if group {
+            frontier.join(HostKey(1), HostKey(99), ms(0), start);
+        }
+        frontier.loaded(HostKey(1), tickets(1, 9), 1_000);
+        frontier.open(HostKey(1));
+        assert_eq!(frontier.in_hand(), 3);
+        let next = launch(&mut frontier, start);
+        assert_eq!(next.iter().map(|key| key.seq).collect::<Vec<_>>(), [3]);
+        for tries in 0..2 {
+            frontier.fetched(HostKey(1), tries);
+        }
+        assert_eq!(launch(&mut frontier, start).len(), 2);
+        for seq in 0..6 {
+            frontier.settled(TicketKey { seq, ..sent[0] });
+        }
+        assert_eq!(frontier.in_hand(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_of_a_group_waits_if_others_may_have_been_asked() {
+    let start = Instant::now();
+    let mut frontier = frontier(start, &[(1, 2), (2, 2)], politeness(100, 2));
+    for key in 1..=2 {
+        frontier.join(HostKey(key), HostKey(99), ms(100), start + ms(100));
+    }
+    let log = serve(&mut frontier, start, |_| 1);
+    let moments: Vec<_> = log.iter().map(|(at, _)| *at).collect();
+    assert_eq!(moments, [100, 200, 300, 400]);
 }

@@ -4,7 +4,8 @@
 //! craft URLs that collide (SipHash-1-3, as in Rust's own hash maps). A request is found by
 //! `(host, fingerprint)`, so that a site's rows lie together in the index.
 
-use std::hash::Hasher;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use siphasher::sip::SipHasher13;
 
@@ -13,6 +14,33 @@ use super::Request;
 /// A host in the store: the keyed hash of its origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostKey(pub i64);
+
+/// A map by host. Keys are hashes by themselves, so none is hashed again, and the order of the same
+/// hosts is the same in each process.
+pub(crate) type HostMap<V> = HashMap<HostKey, V, BuildHasherDefault<AsIs>>;
+/// A set of hosts.
+pub(crate) type HostSet = HashSet<HostKey, BuildHasherDefault<AsIs>>;
+
+/// The hash of a [`HostKey`]: itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_i64(&mut self, key: i64) {
+        self.0 = key as u64;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Keys are numbers; anything else is hashed as well as need be.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+}
 
 /// A request's identity within its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -24,6 +24,7 @@ pub use builder::RequestBuilder;
 pub use canonical::{Uncrawlable, canonical, origin_of, without_logins};
 pub use cookie::StoredCookie;
 pub use fingerprint::{Fingerprint, HostKey, Identity};
+pub(crate) use fingerprint::{HostMap, HostSet};
 pub use known::{KnownLinks, LinkBase};
 pub use referrer::{Referrer, ReferrerPolicy};
 pub use refresh::Refresh;

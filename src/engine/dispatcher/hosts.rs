@@ -1,7 +1,7 @@
 //! What the dispatcher knows of the hosts that it has leased, and what it does about them: their
 //! politeness, their robots.txt, their troubles and their daily quota.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::policy::retry::{self, Backoff, Class};
 use crate::policy::scope::{is_loopback, registrable};
 use crate::policy::throttle::{Bounds, Throttle};
 use crate::policy::traps::pattern_of;
-use crate::request::{HostKey, Request, Source, canonical};
+use crate::request::{HostKey, HostMap, Request, Source, canonical};
 use crate::settings::{PolitenessBy, RobotsMode};
 use crate::store::{Host, PageState, RobotsFile, Ticket};
 
@@ -47,7 +47,7 @@ pub(super) struct Known {
 #[derive(Default)]
 pub(super) struct Errands {
     by_time: BTreeSet<(Instant, HostKey)>,
-    by_host: HashMap<HostKey, Instant>,
+    by_host: HostMap<Instant>,
 }
 
 impl Errands {
@@ -80,7 +80,7 @@ impl Errands {
 /// When hosts that are not leased may be asked: those that were a moment ago, and those that a
 /// robots.txt redirected to.
 #[derive(Default)]
-pub(super) struct Strangers(HashMap<HostKey, Instant>);
+pub(super) struct Strangers(HostMap<Instant>);
 
 impl Strangers {
     pub(super) fn note(&mut self, key: HostKey, next: Instant, now: Instant) {
@@ -169,6 +169,7 @@ impl Dispatcher {
         let (delay, in_trouble) = (host.delay, host.errors > 0);
         let not_before = (now + wait.max(recent)).max(stranger);
         self.frontier.adopt(host, politeness, not_before);
+        self.resume(key);
         if in_trouble {
             self.frontier.suspend(key, now, not_before);
         }
@@ -204,8 +205,12 @@ impl Dispatcher {
 
     /// Takes a host into a group by its name.
     pub(super) fn join(&mut self, key: HostKey, group: &str, delay: Duration) {
-        let group = self.shared.identity.host(group);
-        self.frontier.join(key, group, delay, Instant::now());
+        let (group, mut now) = (self.shared.identity.host(group), Instant::now());
+        if self.start.queued {
+            // Its other hosts may have been asked just before the run that ended.
+            now = now.max(self.started + delay);
+        }
+        self.frontier.join(key, group, delay, now);
         self.begin(key);
     }
 
@@ -388,11 +393,15 @@ impl Dispatcher {
                 }
             };
             self.fetching += 1;
+            if let Some(host) = slot {
+                self.under_way.took_off(host);
+            }
             self.count(target);
             let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
             self.tasks.spawn(async move {
                 let started = Instant::now();
-                let hop = rules::hop(&*shared.fetch, request, shared.settings.max_robots).await;
+                let outcome = life::fetch(&shared, &request).await;
+                let hop = rules::hop(&request, outcome, shared.settings.max_robots);
                 let message = Message::Robots {
                     host: key,
                     slot,
@@ -481,6 +490,7 @@ impl Dispatcher {
     ) {
         self.fetching -= 1;
         if let Some(host) = slot {
+            self.under_way.landed(host);
             self.frontier.fetched(host, 0);
             if hop.status() != 0 {
                 self.answered_well(host, took);

@@ -5,8 +5,36 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::looks::InHand;
 use super::{Dispatcher, Message};
+use crate::request::{HostKey, HostMap};
 use crate::store::{Beat, News};
+
+/// What is in flight, beside requests in hand.
+#[derive(Default)]
+pub(super) struct UnderWay {
+    /// Errands, by whose slot they have.
+    errands: HostMap<usize>,
+    /// Some of all that is in flight may be of hosts that were let go of.
+    has_strays: bool,
+}
+
+impl UnderWay {
+    /// An errand has a slot of `host`.
+    pub(super) fn took_off(&mut self, host: HostKey) {
+        *self.errands.entry(host).or_default() += 1;
+    }
+
+    /// It has come back.
+    pub(super) fn landed(&mut self, host: HostKey) {
+        if let Some(errands) = self.errands.get_mut(&host) {
+            *errands -= 1;
+            if *errands == 0 {
+                self.errands.remove(&host);
+            }
+        }
+    }
+}
 
 impl Dispatcher {
     /// Shows a sign of life when it is time to; lets go of hosts whose lease has ended without one.
@@ -36,8 +64,24 @@ impl Dispatcher {
 
     /// Forgets all hosts. Those that are nobody else's yet are given back.
     pub(super) fn let_go(&mut self) {
+        self.under_way.has_strays = true;
         let hosts = self.frontier.dissolve();
         self.give_back(hosts);
+    }
+
+    /// What a host that comes back still has under way from before it was let go of.
+    pub(super) fn resume(&mut self, host: HostKey) {
+        let UnderWay {
+            errands,
+            has_strays,
+        } = &mut self.under_way;
+        *has_strays &= !self.hands.is_empty() || !errands.is_empty();
+        if *has_strays {
+            let own = self.hands.values().filter(|held| held.key.host == host);
+            let under_way: Vec<_> = own.map(InHand::under_way).collect();
+            let errands = errands.get(&host).copied().unwrap_or_default();
+            self.frontier.resume(host, &under_way, errands);
+        }
     }
 
     pub(super) fn beaten(&mut self, (beat, news): (Beat, News)) {

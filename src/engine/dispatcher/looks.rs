@@ -10,13 +10,15 @@ use super::Dispatcher;
 use crate::engine::rules::Rules;
 use crate::frontier::Waits;
 use crate::request::{HostKey, without_logins};
-use crate::store::Ticket;
+use crate::store::{Ticket, TicketKey};
 
 /// Hosts and requests that are listed one by one; the others are counted.
 const LISTED: usize = 50;
 
 /// A request in hand.
 pub(super) struct InHand {
+    pub(super) key: TicketKey,
+    tries: u16,
     since: Instant,
     url: Url,
     step: String,
@@ -27,11 +29,19 @@ pub(super) struct InHand {
 impl InHand {
     pub(super) fn new(since: Instant, ticket: &Ticket) -> Self {
         Self {
+            key: ticket.key,
+            tries: ticket.tries,
             since,
             url: ticket.request.url.clone(),
             step: ticket.request.step.name.to_string(),
             is_answered: false,
         }
+    }
+
+    /// Its number, and its failed tries if it is being fetched.
+    pub(super) fn under_way(&self) -> (i64, Option<u16>) {
+        let fetching = !self.is_answered;
+        (self.key.seq, fetching.then_some(self.tries))
     }
 }
 

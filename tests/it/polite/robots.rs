@@ -198,3 +198,19 @@ async fn what_pages_say_is_obeyed_if_wanted() {
         (7, 7)
     );
 }
+
+/// A fetch of one's own may do anything.
+#[tokio::test]
+async fn a_fetch_that_panics_on_it_costs_the_host() {
+    let web = Web::new(|url, _| match url.path() {
+        "/robots.txt" => panic!("oh no"),
+        _ => Ok(page(url, &[])),
+    });
+    let report = run(&web, |_| {}).await;
+    assert_eq!(report.stop, Stop::Finished);
+    assert_eq!(report.exit_code(), 1);
+    let errors = &report.statistics.errors;
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(errors[0].message, "the fetch panicked");
+    assert_eq!(web.count("http://shop.example/"), 0);
+}
