@@ -165,11 +165,13 @@ pub struct Settings {
     pub max_query_mixes: u32,
     /// The most pages of one pattern in a row that are all the same. 0: no limit.
     pub max_same_pages: u32,
-    /// The largest body, in bytes after decoding; a longer one fails the page.
+    /// The largest body, in bytes after decoding; a longer one fails the page. A text in another
+    /// charset is read as far as it has no more bytes than that as UTF-8.
     #[serde(with = "human::bytes")]
     pub max_body: usize,
     /// The bytes of all bodies together that are read or wait for their step; more are read once
-    /// others are done with. One body may always go beyond it, and 64 KiB of each do not count.
+    /// others are done with. One body may always go beyond it, and 64 KiB of each do not count; one in
+    /// br or zstd counts twice, since its decoder holds it too.
     #[serde(with = "human::bytes")]
     pub max_bytes_in_flight: usize,
     /// The largest header of an answer; a longer one fails the page.
@@ -346,7 +348,7 @@ impl Default for Settings {
             max_query_mixes: 20_000,
             max_same_pages: 200,
             max_body: 16 * 1024 * 1024,
-            max_bytes_in_flight: 32 * 1024 * 1024,
+            max_bytes_in_flight: 8 * 1024 * 1024,
             max_header_bytes: 256 * 1024,
             max_redirects: 10,
             follow_refresh: true,

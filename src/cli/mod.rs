@@ -144,6 +144,7 @@ impl Command {
 
 /// Runs the command line of this program.
 pub fn main() -> ExitCode {
+    nephila_heap::return_large_blocks();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let line = match CommandLine::try_parse_from(&arguments) {
         Ok(line) => line,

@@ -410,6 +410,7 @@ impl Dispatcher {
                 known.unwrap_or(least * 4)
             },
             slots: settings.concurrency,
+            are_short: self.jobs.len() == 0,
         };
         self.flights.look(now, &limits, &self.frontier)
     }

@@ -3,7 +3,7 @@
 //! A page that never answers holds one of its host's slots until its time is over. If all slots are
 //! held by such pages while others wait, those that were asked for the first time give way: their
 //! exchange is broken off, and they are asked again later, with all the time that the settings give
-//! them. What was asked before does not give way, but has only a part of the slots
+//! them. (Unless it is steps that all wait for.) What was asked before does not give way, but has only a part of the slots
 //! (`frontier/host.rs`). So a host's good pages are never held up for longer than `patience`.
 
 use std::collections::{HashMap, VecDeque};
@@ -36,6 +36,9 @@ pub(super) struct Limits<'a> {
     pub(super) patience: &'a dyn Fn(HostKey) -> Duration,
     /// Requests in flight, all hosts together.
     pub(super) slots: usize,
+    /// Whether slots are what is short. While pages wait for their steps they are not, and those in
+    /// flight may be slow only because they wait for room in memory.
+    pub(super) are_short: bool,
 }
 
 /// The requests in flight: a list of references that costs each one a push and a pop.
@@ -95,6 +98,9 @@ impl Flights {
         frontier: &Frontier,
     ) -> Option<Instant> {
         self.old.retain(|flight| !has_landed(flight));
+        if !limits.are_short {
+            return (!self.old.is_empty()).then(|| now + LOOK);
+        }
         let is_stuck =
             |flight: &&Arc<Flight>| now >= flight.started + (limits.patience)(flight.host);
         let mut stuck: HashMap<HostKey, usize> = HashMap::new();
@@ -213,6 +219,7 @@ mod tests {
             least: PATIENCE,
             patience,
             slots: 32,
+            are_short: true,
         }
     }
 
@@ -271,6 +278,21 @@ mod tests {
         flights.look(now + PATIENCE * 7, &limits(&|_| PATIENCE * 8), &frontier);
         assert_eq!(told(&sent), [0; 0]);
         flights.look(now + PATIENCE * 8, &limits(&|_| PATIENCE * 8), &frontier);
+        assert_eq!(told(&sent), [0, 1, 2, 3]);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn nobody_gives_way_where_steps_are_short() {
+        let now = Instant::now() + Duration::from_secs(9);
+        let (mut frontier, mut flights) = (frontier(now, &[0, 0, 0, 0, 0]), Flights::default());
+        let sent = launch(&mut frontier, &mut flights, now);
+        let at = now + PATIENCE * 2;
+        let steps_are = Limits {
+            are_short: false,
+            ..limits(&|_| PATIENCE)
+        };
+        assert_eq!(flights.look(at, &steps_are, &frontier), Some(at + LOOK));
+        assert_eq!(told(&sent), [0; 0]);
+        flights.look(at + LOOK, &limits(&|_| PATIENCE), &frontier);
         assert_eq!(told(&sent), [0, 1, 2, 3]);
     }
 }

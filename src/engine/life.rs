@@ -50,7 +50,7 @@ pub(super) struct Trouble {
     pub(super) why: String,
     /// What its `Retry-After` asks for, capped.
     pub(super) retry_after: Option<Duration>,
-    /// There is one, and it needed no cut: it can be meant.
+    /// It asks for some time, and needed no cut: it can be meant.
     pub(super) is_credible: bool,
 }
 
@@ -421,7 +421,8 @@ fn trouble(shared: &Shared, outcome: &Result<Response, FetchError>) -> Option<Tr
                 return None;
             }
             let retry_after = retry_after(shared, response);
-            let is_credible = retry_after.is_some() && retry_after == asked(response);
+            let is_credible = retry_after.is_some_and(|granted| !granted.is_zero())
+                && retry_after == asked(response);
             let why = match (retry_after, asked(response)) {
                 (Some(granted), Some(asked)) if granted < asked => format!(
                     "{} (Retry-After {} s, cut to {} s)",
@@ -487,7 +488,12 @@ fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>
             }
             let asked = error.response.as_ref();
             let asked = asked.and_then(|response| self::asked(response));
-            return match again(class_of(error.kind), asked) {
+            // The first may be the rest of another's answer; the second has a connection of its own.
+            let class = match error.kind {
+                FailureKind::Protocol if tries == 0 => Class::Reset,
+                kind => class_of(kind),
+            };
+            return match again(class, asked) {
                 Some(delay) => End::Again {
                     message: error.message,
                     delay,

@@ -132,6 +132,7 @@ pub(super) fn limits(settings: &Settings) -> ParseLimits {
         nodes: settings.max_nodes,
         depth: settings.max_element_depth,
         attributes: settings.max_attributes,
+        text: settings.max_body,
     }
 }
 

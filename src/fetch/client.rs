@@ -44,7 +44,16 @@ pub(super) struct Clients {
     others: Mutex<Vec<(Key, Client)>>,
 }
 
-type Key = (Way, Profile);
+type Key = (Way, Profile, Reuse);
+
+/// Whether a connection may serve one request after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reuse {
+    /// As usual.
+    Kept,
+    /// No other request shares it.
+    Alone,
+}
 
 /// How a client gets out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +90,7 @@ impl Clients {
             guard.allow_proxy(host);
         }
         let build = |way| {
-            let key = (way, Profile::USUAL);
+            let key = (way, Profile::USUAL, Reuse::Kept);
             make(&settings, &headers, &resolver, &tls, &key).map_err(FetchSetupError::Client)
         };
         let direct = build(Way::Direct)?;
@@ -121,14 +130,20 @@ impl Clients {
     }
 
     /// The client for `url`.
-    pub(super) fn client(&self, way: Way, url: &Url) -> Result<Client, reqwest::Error> {
+    pub(super) fn client(
+        &self,
+        way: Way,
+        url: &Url,
+        reuse: Reuse,
+    ) -> Result<Client, reqwest::Error> {
         let profile = self.tls.profile(url);
-        match way {
-            Way::Direct if profile == Profile::USUAL => return Ok(self.direct.clone()),
-            Way::Environment if profile == Profile::USUAL => return Ok(self.proxied.clone()),
+        match (&way, reuse) {
+            _ if profile != Profile::USUAL => {}
+            (Way::Direct, Reuse::Kept) => return Ok(self.direct.clone()),
+            (Way::Environment, Reuse::Kept) => return Ok(self.proxied.clone()),
             _ => {}
         }
-        let key = (way, profile);
+        let key = (way, profile, reuse);
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         let known = others.iter().position(|(known, _)| *known == key);
         let (key, client) = if let Some(at) = known {
@@ -156,9 +171,14 @@ fn make(
     headers: &HeaderMap,
     resolver: &Arc<Resolver>,
     tls: &Tls,
-    (way, profile): &Key,
+    (way, profile, reuse): &Key,
 ) -> Result<Client, reqwest::Error> {
+    let idle = match reuse {
+        Reuse::Kept => settings.concurrency_per_host,
+        Reuse::Alone => 0,
+    };
     let builder = builder(settings)
+        .pool_max_idle_per_host(idle)
         .tls_backend_preconfigured(tls.config(*profile).clone())
         .default_headers(headers.clone())
         .dns_resolver(Arc::clone(resolver));
@@ -186,7 +206,6 @@ fn builder(settings: &Settings) -> ClientBuilder {
         .retry(reqwest::retry::never())
         .referer(false)
         .connect_timeout(settings.connect_timeout)
-        .pool_max_idle_per_host(settings.concurrency_per_host)
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .tcp_nodelay(true)
         .http1_max_headers(MAX_HTTP1_HEADERS)

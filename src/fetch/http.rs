@@ -11,12 +11,13 @@ use url::Url;
 
 use super::auth::{Auth, basic_of, without_login};
 use super::budget::Budget;
-use super::client::{self, Clients, Way, is_loopback};
+use super::client::{self, Clients, Reuse, Way, is_loopback};
 use super::decode::{Decoder, too_large};
 use super::failure::{bytes_as_text, explain, explain_proxied, time_as_text};
 use super::files::Files;
 use super::guard::{Guard, Refused};
 use super::session::{Identity, Sessions};
+use super::suspects::Suspects;
 use super::wait::Wait;
 use super::{FailureKind, Fetch, FetchError};
 use crate::request::{Request, Response, SavedFile, Source};
@@ -60,6 +61,7 @@ pub struct HttpFetch {
     connect_timeout: Duration,
     wait: Wait,
     timeout: Duration,
+    suspects: Suspects,
 }
 
 /// Why no [`HttpFetch`] could be made.
@@ -154,6 +156,7 @@ impl HttpFetch {
                 min_rate: settings.min_rate,
             },
             timeout: settings.timeout,
+            suspects: Suspects::default(),
         })
     }
 
@@ -301,7 +304,13 @@ impl HttpFetch {
     ) -> Result<reqwest::Response, FetchError> {
         let is_proxied = way != Way::Direct;
         let explained = |error| explain(error, self.connect_timeout);
-        let client = self.clients.client(way, &request.url).map_err(explained)?;
+        let reuse = if self.suspects.take(&request.url) {
+            Reuse::Alone
+        } else {
+            Reuse::Kept
+        };
+        let client = self.clients.client(way, &request.url, reuse);
+        let client = client.map_err(explained)?;
         let mut builder = client
             .request(request.method.clone(), without_login(request.url.clone()))
             .headers(headers);
@@ -425,6 +434,7 @@ impl Fetch for HttpFetch {
             let message = format!("no whole answer in {}", time_as_text(limit));
             return Err(FetchError::new(FailureKind::Timeout, message));
         };
+        self.suspects.note(&request.url, &outcome);
         outcome
     }
 }

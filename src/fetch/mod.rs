@@ -12,6 +12,7 @@ mod cookies;
 mod health;
 mod proxy;
 mod client;
+mod suspects;
 mod tls;
 mod budget;
 mod wait;

@@ -276,7 +276,10 @@ impl Page {
     /// The body as text, by BOM, header, `<meta>` or detection (in this order).
     pub fn text(&self) -> &str {
         let response = &self.0.response;
-        let text = self.0.text.get_or_init(|| Text::of(response));
+        let text = self
+            .0
+            .text
+            .get_or_init(|| Text::of(response, self.0.context.limits.text));
         text.of_body(&response.body)
     }
 
@@ -497,12 +500,15 @@ impl Page {
     /// `max_parse_time`, `max_nodes`, `max_element_depth` and `max_attributes`. What is there can be
     /// used like any other page.
     pub fn is_truncated(&self) -> bool {
-        self.parsed().truncation.is_some()
+        let _ = self.parsed();
+        self.truncation().is_some()
     }
 
-    /// Which limit the tree went beyond, if it was asked for at all.
+    /// Which limit the text or the tree went beyond, if it was asked for at all.
     pub fn truncation(&self) -> Option<Truncation> {
-        self.0.html.get().and_then(|parsed| parsed.truncation)
+        let is_cut = self.0.text.get().is_some_and(Text::is_cut);
+        let of_text = is_cut.then_some(Truncation::Text);
+        of_text.or_else(|| self.0.html.get()?.truncation)
     }
 
     fn html(&self) -> &Html {

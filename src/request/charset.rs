@@ -19,6 +19,9 @@ const GUESS_BYTES: usize = 4 * 1024;
 /// The letters around a telling byte say something too.
 const GUESS_CONTEXT: usize = 16;
 
+/// Bodies are decoded so much at a time.
+const STEP_BYTES: usize = 64 * 1024;
+
 /// The encoding of `body`, as a browser would find it.
 ///
 /// ```
@@ -42,10 +45,49 @@ pub fn detect(content_type: Option<&str>, body: &[u8]) -> &'static Encoding {
 /// assert_eq!((&*text, encoding.name()), ("café", "windows-1252"));
 /// ```
 pub fn decode<'a>(content_type: Option<&str>, body: &'a [u8]) -> (Cow<'a, str>, &'static Encoding) {
+    let (text, encoding, _) = decode_up_to(usize::MAX, content_type, body);
+    (text, encoding)
+}
+
+/// The same for a text that may have `most` bytes, and whether it was cut there: in another encoding it
+/// may take three times its bytes. A large one is made in steps and takes no more memory than it needs.
+pub(crate) fn decode_up_to<'a>(
+    most: usize,
+    content_type: Option<&str>,
+    body: &'a [u8],
+) -> (Cow<'a, str>, &'static Encoding, bool) {
     let (encoding, mark) = sniff(content_type, body);
     let bytes = body.get(mark..).unwrap_or_default();
-    let (text, _) = encoding.decode_without_bom_handling(bytes);
-    (text, encoding)
+    if bytes.len() <= STEP_BYTES {
+        return (
+            encoding.decode_without_bom_handling(bytes).0,
+            encoding,
+            false,
+        );
+    }
+    if encoding == UTF_8
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return (Cow::Borrowed(text), encoding, false);
+    }
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let (mut text, mut is_cut) = (String::with_capacity(bytes.len()), false);
+    for (number, step) in bytes.chunks(STEP_BYTES).enumerate() {
+        let is_last = (number + 1) * STEP_BYTES >= bytes.len();
+        let room = decoder
+            .max_utf8_buffer_length(step.len())
+            .unwrap_or_default();
+        text.reserve(room);
+        // There is room for all of it.
+        let _ = decoder.decode_to_string(step, &mut text, is_last);
+        is_cut = text.len() > most;
+        if is_cut {
+            text.truncate(text.floor_char_boundary(most));
+            break;
+        }
+    }
+    text.shrink_to_fit();
+    (Cow::Owned(text), encoding, is_cut)
 }
 
 /// The encoding, and how many bytes of byte order mark to skip.

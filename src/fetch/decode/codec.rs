@@ -71,6 +71,11 @@ impl Codec {
         }
     }
 
+    /// Whether it holds megabytes of what it wrote.
+    pub(super) fn has_large_window(&self) -> bool {
+        matches!(self, Self::Brotli { .. } | Self::Zstd(_))
+    }
+
     /// Whether the body may end here.
     pub(super) fn is_complete(&self) -> bool {
         match self {

@@ -38,6 +38,8 @@ struct Body<'a> {
     sink: Sink<'a>,
     len: usize,
     limit: usize,
+    /// Codecs that hold what they wrote, to copy from it.
+    windows: usize,
 }
 
 /// Where it goes.
@@ -77,6 +79,8 @@ impl<'a> Decoder<'a> {
             let message = format!("{} content encodings, one in another", layers.len());
             return Err(FetchError::new(FailureKind::Encoding, message));
         }
+        let has_window = |layer: &&Layer| layer.codec.has_large_window();
+        let windows = layers.iter().filter(has_window).count();
         // The last one named was applied last.
         layers.reverse();
         Ok(Self {
@@ -85,6 +89,7 @@ impl<'a> Decoder<'a> {
                 sink,
                 len: 0,
                 limit,
+                windows,
             },
         })
     }
@@ -203,7 +208,7 @@ impl Body<'_> {
         }
         match &mut self.sink {
             Sink::Memory { bytes: held, share } => {
-                share.grow(all).await;
+                share.grow(all * (1 + self.windows)).await;
                 held.extend_from_slice(bytes);
             }
             Sink::File(part) => part.push(bytes).await?,

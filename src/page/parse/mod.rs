@@ -37,6 +37,8 @@ pub struct ParseLimits {
     pub depth: u16,
     /// Attributes of an element.
     pub attributes: usize,
+    /// Bytes of a text in another charset, as UTF-8; see the setting `max_body`.
+    pub text: usize,
 }
 
 impl Default for ParseLimits {
@@ -46,6 +48,7 @@ impl Default for ParseLimits {
             nodes: 100_000,
             depth: 512,
             attributes: 1_000,
+            text: 16 * 1024 * 1024,
         }
     }
 }
@@ -60,6 +63,8 @@ pub enum Truncation {
     Depth,
     /// Too many elements; those after are missing.
     Nodes,
+    /// The text is too long once it is UTF-8; the rest is missing.
+    Text,
     /// Parsing took too long; what was not read by then is missing.
     Time,
 }
@@ -71,6 +76,7 @@ impl Truncation {
             Self::Attributes => "max_attributes",
             Self::Depth => "max_element_depth",
             Self::Nodes => "max_nodes",
+            Self::Text => "max_body",
             Self::Time => "max_parse_time",
         }
     }
@@ -82,6 +88,7 @@ impl fmt::Display for Truncation {
             Self::Attributes => "too many attributes",
             Self::Depth => "elements nested too deep",
             Self::Nodes => "too many elements",
+            Self::Text => "too long as UTF-8",
             Self::Time => "too long to parse",
         })
     }

@@ -21,6 +21,7 @@ const UNHURRIED: ParseLimits = ParseLimits {
     nodes: 100_000,
     depth: 512,
     attributes: 1_000,
+    text: usize::MAX,
 };
 
 fn depth(html: &Html) -> usize {

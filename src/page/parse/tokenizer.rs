@@ -21,6 +21,9 @@ use memchr::{memchr, memchr2, memchr3, memmem};
 
 use super::gate::Gate;
 
+/// What a token has of a text at most, about.
+const PIECE_BYTES: usize = 64 * 1024;
+
 /// Feeds the tokens of `text` to `gate`, until the end or until that shuts.
 pub(super) fn tokenize(text: &str, gate: &Gate<'_>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -104,10 +107,17 @@ impl<'a> Tokenizer<'a> {
             self.decoded.push_str(text);
             &self.decoded
         };
-        if !text.is_empty() {
-            let _ = self.emit(Token::CharacterTokens(StrTendril::from_slice(text)));
-        }
+        self.emit_text(text);
         self.decoded.clear();
+    }
+
+    /// Emits text in pieces, so that a large one is not held twice more on its way into the tree.
+    fn emit_text(&self, mut text: &str) {
+        while !text.is_empty() {
+            let (piece, rest) = text.split_at(text.floor_char_boundary(PIECE_BYTES));
+            let _ = self.emit(Token::CharacterTokens(StrTendril::from_slice(piece)));
+            text = rest;
+        }
     }
 
     /// Passes `length` bytes of markup, before which all text is emitted.
@@ -162,6 +172,9 @@ impl<'a> Tokenizer<'a> {
                 self.decoded.extend(reference.chars());
                 self.at += 1 + reference.length;
                 self.pending = self.at;
+                if self.decoded.len() >= PIECE_BYTES {
+                    self.flush();
+                }
             }
         }
     }
@@ -256,9 +269,7 @@ impl<'a> Tokenizer<'a> {
             if position > 0 {
                 let _ = self.emit(Token::NullCharacterToken);
             }
-            if !text.is_empty() {
-                let _ = self.emit(Token::CharacterTokens(StrTendril::from_slice(text)));
-            }
+            self.emit_text(text);
         }
     }
 
@@ -362,10 +373,11 @@ impl<'a> Tokenizer<'a> {
         }
     }
 
-    fn emit_raw(&self, text: &str) {
-        if !text.is_empty() {
-            let text = StrTendril::from_slice(&with_visible_nulls(text));
-            let _ = self.emit(Token::CharacterTokens(text));
+    fn emit_raw(&self, mut text: &str) {
+        while !text.is_empty() {
+            let (piece, rest) = text.split_at(text.floor_char_boundary(PIECE_BYTES));
+            self.emit_text(&with_visible_nulls(piece));
+            text = rest;
         }
     }
 }
@@ -510,7 +522,15 @@ fn with_plain_newlines(text: &str) -> Cow<'_, str> {
     if memchr(b'\r', text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
+    let mut plain = String::with_capacity(text.len());
+    for (number, line) in text.split('\r').enumerate() {
+        if number > 0 {
+            plain.push('\n');
+        }
+        let is_second = number > 0 && line.starts_with('\n');
+        plain.push_str(line.get(usize::from(is_second)..).unwrap_or_default());
+    }
+    Cow::Owned(plain)
 }
 
 fn local_name(name: &str) -> LocalName {

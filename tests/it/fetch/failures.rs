@@ -3,13 +3,13 @@ use std::time::Duration;
 use nephila::fetch::FailureKind::{
     Connect, Dns, Encoding, Protocol, Reset, Timeout, Tls, TooLarge,
 };
-use nephila::fetch::{FailureKind, FetchError};
+use nephila::fetch::{FailureKind, Fetch, FetchError, HttpFetch};
 use nephila::settings::Settings;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::{answer, fetch, get, http, impatient, request, settings};
-use crate::raw::{Act, Server};
+use crate::raw::{Act, Server, perform, read};
 
 fn check(error: &FetchError, expected: (FailureKind, &str)) {
     assert_eq!((error.kind, error.message.as_str()), expected);
@@ -254,4 +254,46 @@ async fn encodings() {
     .await;
     let unknown = (Encoding, "unknown content encoding `zip`");
     check_answer(http("Content-Encoding: zip\r\n", b"x"), unknown).await;
+}
+
+/// A connection that is kept alive may be spoilt by the request before, so what broke is tried again
+/// on one of its own.
+#[tokio::test]
+async fn what_broke_shares_no_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let _server = tokio::task::JoinSet::from_iter([async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                // Good once; whoever comes next gets what is none of his.
+                let good = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec();
+                for answer in [good, b"</html>\r\n\r\n".to_vec()] {
+                    read(&mut stream).await?;
+                    perform(&mut stream, Act::Send(answer)).await?;
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    }]);
+    let fetch = HttpFetch::new(&settings()).expect("a fetch");
+    fetch.allow_host("127.0.0.1");
+    let (other, own) = (
+        request(&format!("http://{address}/other")),
+        request(&format!("http://{address}/own")),
+    );
+    for round in 0..10 {
+        let mut tries = 0;
+        let error = loop {
+            match fetch.fetch(&own).await {
+                Err(error) => break error,
+                Ok(_) => tries += 1,
+            }
+            assert!(tries < 100, "no connection was used twice");
+        };
+        assert!(matches!(error.kind, Protocol | Reset), "{error}");
+        // Leaves a connection to be used again.
+        while fetch.fetch(&other).await.is_err() {}
+        let answer = fetch.fetch(&own).await;
+        assert!(answer.is_ok(), "round {round}: {answer:?}");
+    }
 }
