@@ -195,6 +195,14 @@ pub struct Settings {
     pub max_element_depth: u16,
     /// Attributes of an element; more are left out, and said so.
     pub max_attributes: usize,
+    /// How often the selectors of a step, and whatever else it reads, may look at an element of its
+    /// page, in all. A page beyond it fails.
+    pub max_looks: u64,
+    /// Text that a step may take from its page by selectors, in all. A page beyond it fails.
+    #[serde(with = "human::bytes")]
+    pub max_text: usize,
+    /// Values of an answer that is read as JSON, or of a page's JSON-LD.
+    pub max_json_values: usize,
     /// Time to connect, TLS included.
     #[serde(with = "human::duration")]
     pub connect_timeout: Duration,
@@ -298,6 +306,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn default() -> Self {
         Self {
             user_agent: concat!("nephila/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -357,6 +366,9 @@ impl Default for Settings {
             max_nodes: 100_000,
             max_element_depth: 512,
             max_attributes: 1_000,
+            max_looks: 30_000_000,
+            max_text: 32 * 1024 * 1024,
+            max_json_values: 500_000,
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(20),

@@ -8,24 +8,20 @@ use selectors::parser::{ParseRelative, SelectorList};
 /// value in the element's text. No page has it, since a page's names are what its tokenizer makes.
 pub const CONTAINS: &str = "-nephila-contains";
 
-/// A CSS selector.
+/// A list of CSS selectors, perhaps with [`CONTAINS`].
 #[derive(Clone, Debug)]
-pub enum Css {
-    /// As any browser knows it.
-    Plain(scraper::Selector),
-    /// With [`CONTAINS`].
-    Own(SelectorList<Simple>),
-}
+pub struct Css(pub SelectorList<Simple>);
 
 impl Css {
-    pub(crate) fn parse(source: &str) -> Result<Self, String> {
-        let Some(rewritten) = without_contains(source)? else {
-            let plain = scraper::Selector::parse(source).map_err(|error| explain(&error))?;
-            return Ok(Self::Plain(plain));
-        };
-        let mut input = cssparser::Parser::new(&rewritten);
+    /// Parses CSS without what is to be taken of a match.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(source: &str) -> Result<Self, String> {
+        let rewritten = without_contains(source)?;
+        let mut input = cssparser::Parser::new(rewritten.as_deref().unwrap_or(source));
         SelectorList::parse(&Parser, &mut input, ParseRelative::No)
-            .map(Self::Own)
+            .map(Self)
             .map_err(|error| explain(&SelectorErrorKind::from(error)))
     }
 }

@@ -7,8 +7,10 @@ fn described(source: &str) -> String {
             let parts = notation.parts.iter().map(|part| {
                 let find = match &part.find {
                     Find::Itself => "itself".to_owned(),
-                    Find::Css(Css::Plain(_)) => "css".to_owned(),
-                    Find::Css(Css::Own(_)) => "contains".to_owned(),
+                    Find::Css(css) if format!("{css:?}").contains(CONTAINS) => {
+                        "contains".to_owned()
+                    }
+                    Find::Css(_) => "css".to_owned(),
                     Find::XPath(_) => "xpath".to_owned(),
                     Find::Json(path) => format!("json {path}"),
                     Find::Data(kind) => format!("ld {kind}"),

@@ -17,7 +17,7 @@ use super::visits;
 use super::watchdog::Held;
 use crate::clock;
 use crate::item::{Record, Value};
-use crate::page::{Context, Emitted, FieldError, Page, ParseLimits};
+use crate::page::{Context, Emitted, FieldError, LinkLimits, Page, ParseLimits, ReadLimits};
 use crate::panics;
 use crate::policy::redirect;
 use crate::policy::robots::{Directives, product_token};
@@ -45,7 +45,8 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
         spider: shared.spider.type_of_steps(),
         known: Some(Arc::clone(&shared.known)),
         limits: limits(&shared.settings),
-        max_links: Some(shared.settings.max_links),
+        reading: reading(&shared.settings),
+        links: links(&shared.settings),
         redirects: ticket.request.redirects.clone(),
         session: ticket.request.session.clone(),
         sticky: shared.settings.sticky_sessions,
@@ -136,6 +137,21 @@ pub(super) fn limits(settings: &Settings) -> ParseLimits {
     }
 }
 
+pub(super) fn reading(settings: &Settings) -> ReadLimits {
+    ReadLimits {
+        looks: settings.max_looks,
+        text: settings.max_text,
+        json_values: settings.max_json_values,
+    }
+}
+
+pub(super) fn links(settings: &Settings) -> LinkLimits {
+    LinkLimits {
+        count: settings.max_links,
+        url_bytes: settings.max_url_bytes,
+    }
+}
+
 /// Why a page failed.
 struct Trouble {
     reason: &'static str,
@@ -163,7 +179,14 @@ async fn run_step(
         .spider
         .run(&step.name, step.args.as_deref(), page.clone())
     {
-        Some(future) => guard(shared, future).await,
+        Some(future) => {
+            let outcome = guard(shared, future).await;
+            match page.too_costly() {
+                // Whatever the step made of it: what it saw is not all there is.
+                Some(excess) => Err(Trouble::new("costly", excess.to_string())),
+                None => outcome,
+            }
+        }
         None => Err(Trouble::new(
             "unknown_step",
             format!("no step `{}`", step.name),
@@ -216,7 +239,9 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
         records,
         invalid_links,
         surplus,
+        long,
         missed,
+        ..
     } = page.take_emitted();
     let mut refusals = Refusals::default();
     let asked = asked_by(page, &shared.settings);
@@ -233,6 +258,13 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
         refusals.add(Refusal("links", String::new()), count, || {
             without_logins(&sample).into()
         });
+    }
+    for long in long {
+        let refusal = match &*long.scheme {
+            "http" | "https" => Refusal("length", String::new()),
+            other => Refusal("scheme", other.to_owned()),
+        };
+        refusals.add(refusal, long.count, || without_logins(&long.sample).into());
     }
     let max_links = shared.settings.max_links;
     let mut known = HashSet::with_capacity(requests.len().min(max_links));
@@ -281,10 +313,9 @@ fn asked_by(page: &Page, settings: &Settings) -> Directives {
         .response()
         .header("content-type")
         .is_none_or(|kind| kind.contains("html"));
-    if is_html && let Ok(metas) = page.css("meta[name][content]") {
-        for meta in metas {
-            let (name, content) = (meta.attr("name"), meta.attr("content"));
-            asked.read_meta(name.unwrap_or_default(), content.unwrap_or_default(), token);
+    if is_html {
+        for (name, content) in page.named_metas() {
+            asked.read_meta(name, content, token);
         }
     }
     asked

@@ -36,7 +36,8 @@ pub async fn try_step(
     let context = Context {
         spider: spider.type_of_steps(),
         limits: step::limits(settings),
-        max_links: Some(settings.max_links),
+        reading: step::reading(settings),
+        links: step::links(settings),
         traced: true,
         ..Context::default()
     };
@@ -52,9 +53,10 @@ pub async fn try_step(
             settings.step_timeout.as_secs_f32()
         )),
     };
+    let excess = page.too_costly().map(ToString::to_string);
     Some(Tried {
         emitted: page.take_emitted(),
         traced: page.traced(),
-        failure,
+        failure: excess.or(failure),
     })
 }

@@ -43,6 +43,9 @@ impl Documents {
 /// The page's body; what is wrong with it is left on the page.
 pub(super) fn of_page(page: &Page) -> Option<&Value> {
     page.documents().get(&"page", || {
+        if !page.may_keep_json(page.text()) {
+            return None;
+        }
         let read = serde_json::from_str(page.text());
         read.map_err(|error| page.complain(format!("the page is no JSON: {error}")))
             .ok()
@@ -52,13 +55,16 @@ pub(super) fn of_page(page: &Page) -> Option<&Value> {
 /// The JSON in an element's text.
 pub(super) fn of_element<'a>(page: &'a Page, element: ElementRef<'a>) -> Option<&'a Value> {
     page.documents().get(&element.id(), || {
-        largest(&element.text().collect::<String>())
+        let text: String = element.text().collect();
+        page.may_keep_json(&text).then(|| largest(&text))?
     })
 }
 
 /// The JSON in a text.
 pub(super) fn of_text<'a>(page: &'a Page, text: &str) -> Option<&'a Value> {
-    page.documents().get(&("text", text), || largest(text))
+    page.documents().get(&("text", text), || {
+        page.may_keep_json(text).then(|| largest(text))?
+    })
 }
 
 /// Things of a type in the page's JSON-LD.

@@ -27,7 +27,7 @@ impl Element {
 
     /// All text within, white space folded.
     pub fn text(&self) -> String {
-        dom::text(self.node())
+        dom::text(self.node(), self.page.effort())
     }
 
     /// An attribute's value.
@@ -63,7 +63,7 @@ impl Element {
 
     /// The element's HTML, itself included.
     pub fn html(&self) -> String {
-        self.node().html()
+        dom::html(self.node(), self.page.effort())
     }
 
     /// The elements within that match, in document order.
@@ -75,7 +75,7 @@ impl Element {
         let found = Found::new(self.scope(), &selector);
         let elements = found.elements().map(|node| self.of(node.id()));
         let elements = elements.collect();
-        self.page.check(elements)
+        self.page.check(elements, &selector)
     }
 
     /// Reads a typed value from within: see [`Page::get`].
@@ -118,7 +118,7 @@ pub(super) fn get<T: FromMatch>(scope: Scope<'_>, selector: impl AsSelector) -> 
     let found = Found::new(scope, &selector);
     scope.page.trace(None, &selector, &found);
     let read = T::from_match(&found);
-    scope.page.check(read)?.map_err(|miss| {
+    scope.page.check(read, &selector)?.map_err(|miss| {
         let error = FieldError {
             field: String::new(),
             selector: selector.source().to_owned(),

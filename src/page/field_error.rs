@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::TooCostly;
+
 /// Why a value was not read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -25,7 +27,10 @@ pub enum Miss {
         /// What the function said.
         why: Box<str>,
     },
-    /// It could not be looked for: the page is no JSON, or an XPath costs too much on it.
+    /// Reading the page has cost too much.
+    #[error(transparent)]
+    TooCostly(Box<TooCostly>),
+    /// It could not be looked for: the page is no JSON.
     #[error("{0}")]
     Failed(Box<str>),
     /// A field of a nested item.

@@ -1,8 +1,11 @@
 //! Forms, filled and sent as a browser would (HTML, section 4.10.21 "constructing the entry list").
 
+use nephila_notation::Css;
 use scraper::ElementRef;
 use url::Url;
 
+use super::effort::Effort;
+use super::matching::Matches;
 use super::{AsSelector, Element, dom};
 use crate::request::Result;
 
@@ -28,10 +31,9 @@ impl Form {
             let (source, name) = (selector.source(), form.name());
             return Err(format!("no form: `{source}` matches a <{name}>").into());
         }
-        let base = root.page().base();
         let action = match form.attr("action").map(str::trim) {
             None | Some("") => root.page().url().clone(),
-            Some(action) => base.join(action)?,
+            Some(action) => root.page().resolve(action)?,
         };
         let post = form
             .attr("method")
@@ -39,7 +41,7 @@ impl Form {
         Ok(Self {
             action,
             post,
-            fields: entries(form.node()),
+            fields: entries(form.node(), root.page().effort()),
         })
     }
 
@@ -62,10 +64,10 @@ impl Form {
 }
 
 /// The successful controls of a form, in document order.
-fn entries(form: ElementRef<'_>) -> Entries {
-    let controls = scraper::Selector::parse("input, select, textarea").expect("a fixed selector");
+fn entries(form: ElementRef<'_>, effort: &Effort) -> Entries {
+    let controls = Css::parse("input, select, textarea").expect("a fixed selector");
     let mut entries = Vec::new();
-    for control in form.select(&controls) {
+    for control in Matches::new(form, &controls, effort) {
         let Some(name) = control.attr("name").filter(|name| !name.is_empty()) else {
             continue;
         };
@@ -74,7 +76,7 @@ fn entries(form: ElementRef<'_>) -> Entries {
         }
         let value = match control.value().name() {
             "textarea" => Some(control.text().collect()),
-            "select" => chosen(control),
+            "select" => chosen(control, effort),
             _ => input_value(control),
         };
         entries.extend(value.map(|value| (name.to_owned(), value)));
@@ -98,16 +100,15 @@ fn input_value(input: ElementRef<'_>) -> Option<String> {
     }
 }
 
-fn chosen(select: ElementRef<'_>) -> Option<String> {
-    let options = scraper::Selector::parse("option").expect("a fixed selector");
-    let mut all = select.select(&options);
-    let first = all.clone().next();
-    let option = all
+fn chosen(select: ElementRef<'_>, effort: &Effort) -> Option<String> {
+    let options = Css::parse("option").expect("a fixed selector");
+    let all = || Matches::new(select, &options, effort);
+    let option = all()
         .find(|option| option.attr("selected").is_some())
-        .or(first)?;
+        .or_else(|| all().next())?;
     Some(
         option
             .attr("value")
-            .map_or_else(|| dom::text(option), str::to_owned),
+            .map_or_else(|| dom::text(option, effort), str::to_owned),
     )
 }

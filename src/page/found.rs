@@ -10,7 +10,8 @@ use scraper::ElementRef;
 use serde_json::Value;
 use url::Url;
 
-use super::{Page, Selector, contains, documents, dom, xpath};
+use super::matching::Matches;
+use super::{Miss, Page, Selector, documents, dom, xpath};
 
 /// Where a field is looked for: a page, or something found on it.
 #[derive(Clone, Copy)]
@@ -61,6 +62,13 @@ impl<'a> Scope<'a> {
             At::Json(_) | At::Text => None,
         }
     }
+
+    /// The elements within that match CSS.
+    pub(super) fn matches(&self, css: &'a Css) -> Option<Matches<'a>> {
+        let effort = self.page.effort();
+        let element = self.element()?;
+        Some(Matches::new(element, css, effort))
+    }
 }
 
 /// Something that was found.
@@ -88,15 +96,16 @@ impl<'a> Place<'a> {
             Self::Page => page.html().root_element(),
             Self::Element(element) => *element,
             Self::Json(Value::Null) => return None,
-            Self::Json(Value::String(text)) => return Some(text.clone()),
-            Self::Json(value) => return Some(value.to_string()),
-            Self::Text(text) => return Some(text.clone().into_owned()),
+            Self::Json(Value::String(text)) => return page.taken(text),
+            Self::Json(value) => return page.taken(&value.to_string()),
+            Self::Text(text) => return page.taken(text),
         };
+        let effort = page.effort();
         match take {
-            Take::AllText => Some(dom::text(element)),
-            Take::OwnText => Some(dom::own_text(element)),
-            Take::Html => Some(element.html()),
-            Take::Attribute(name) => Some(element.attr(name)?.trim().to_owned()),
+            Take::AllText => Some(dom::text(element, effort)),
+            Take::OwnText => Some(dom::own_text(element, effort)),
+            Take::Html => Some(dom::html(element, effort)),
+            Take::Attribute(name) => page.taken(element.attr(name)?.trim()),
         }
     }
 }
@@ -126,6 +135,15 @@ impl<'a> Hit<'a> {
     /// The URL that relative links of the page are relative to.
     pub fn base(&self) -> &'a Url {
         self.page.links_base()
+    }
+
+    /// The URL that the text is, relative to [`base`](Self::base).
+    pub(super) fn url(&self) -> Result<Url, Miss> {
+        let url = self.page.resolve_at(self.base(), &self.text);
+        let url = url.map_err(|_| Miss::unreadable(&self.text, "a URL"))?;
+        // A base may be long, and make long URLs of short ones.
+        self.page.effort().take(url.as_str().len());
+        Ok(url)
     }
 
     /// It as a scope for nested items.
@@ -183,10 +201,10 @@ impl<'a> Found<'a> {
         let css = match parts {
             [
                 Part {
-                    find: Find::Css(Css::Plain(css)),
+                    find: Find::Css(css),
                     ..
                 },
-            ] => scope.element().map(|element| dom::select(element, css)),
+            ] => scope.matches(css),
             _ => None,
         };
         let others = if css.is_some() {
@@ -305,7 +323,6 @@ fn chain<'a>(scope: Scope<'a>, parts: &'a [Part]) -> Vec<Place<'a>> {
 /// What one part finds within a scope.
 fn find<'a>(scope: Scope<'a>, part: &'a Part) -> Vec<Place<'a>> {
     let Scope { page, at } = scope;
-    let elements = |found: Vec<ElementRef<'a>>| found.into_iter().map(Place::Element).collect();
     match (&part.find, scope.at) {
         (Find::Json(path), At::Page) => json(documents::of_page(page), path),
         (Find::Json(path), At::Json(value)) => json(Some(value), path),
@@ -319,12 +336,10 @@ fn find<'a>(scope: Scope<'a>, part: &'a Part) -> Vec<Place<'a>> {
             let things = documents::json_ld(page, kind);
             things.iter().map(Place::Json).collect()
         }
-        (Find::Css(Css::Plain(css)), _) => scope.element().map_or_else(Vec::new, |element| {
-            elements(dom::select(element, css).collect())
-        }),
-        (Find::Css(Css::Own(list)), _) => scope.element().map_or_else(Vec::new, |element| {
-            elements(contains::select(element, list))
-        }),
+        (Find::Css(css), _) => {
+            let matches = scope.matches(css).into_iter().flatten();
+            matches.map(Place::Element).collect()
+        }
         (Find::XPath(xpath), At::Page | At::Element(_)) => xpath::find(page, at, xpath),
         (_, At::Json(_) | At::Text) => Vec::new(),
     }

@@ -186,29 +186,42 @@ impl Page {
     /// The links that are wanted, in document order, each URL once.
     ///
     /// # Errors
-    /// If an XPath that says where to look costs too much on this page.
+    /// If looking for them costs too much on this page.
     pub fn links(&self, wanted: &Links) -> Result<Vec<Link>> {
         let (mut links, mut known) = (Vec::new(), HashSet::new());
         for place in wanted.places(self) {
             let within = place.descendants().filter_map(ElementRef::wrap);
+            let within = within.take_while(|_| self.effort().look(1));
             for element in within.filter(|element| wanted.is_link(*element)) {
                 for href in wanted.hrefs(element) {
-                    let Ok(mut url) = self.base().join(href.trim_matches(|c| c <= ' ')) else {
-                        self.emitted_mut().invalid_link(href);
-                        continue;
+                    let href = href.trim_matches(|c| c <= ' ');
+                    let mut url = match self.resolve_at(self.base(), href) {
+                        Ok(url) => url,
+                        Err(unresolved) => {
+                            let mut emitted = self.emitted_mut();
+                            emitted.unresolved(&unresolved, self.base(), href);
+                            continue;
+                        }
                     };
                     url.set_fragment(None);
-                    if wanted.takes(&url) && known.insert(url.clone()) {
+                    if wanted.takes(&url)
+                        && !known.contains(&url)
+                        && self.effort().take(2 * url.as_str().len())
+                    {
+                        known.insert(url.clone());
                         links.push(Link {
                             url,
-                            text: dom::text(element),
+                            text: dom::text(element, self.effort()),
                             rel: rel(element),
                         });
                     }
                 }
             }
         }
-        self.check(links)
+        match self.costs_too_much("links") {
+            Some(excess) => Err(excess.clone().into()),
+            None => self.unless_complained(links),
+        }
     }
 
     /// Requests the links that are wanted, and returns their number.

@@ -15,15 +15,17 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
-mod contains;
 mod documents;
 mod dom;
+mod effort;
 mod element;
 mod emitted;
 mod field_error;
 mod form;
 mod found;
+mod json;
 mod links;
+mod matching;
 mod parse;
 mod read;
 mod refresh;
@@ -35,8 +37,9 @@ mod text;
 mod trace;
 mod xpath;
 
+pub use effort::{ReadLimits, TooCostly};
 pub use element::Element;
-pub use emitted::Emitted;
+pub use emitted::{Emitted, LinkLimits, LongLinks};
 pub use field_error::{FieldError, Miss};
 pub use found::{Found, Hit, Scope};
 pub use links::{Link, Links};
@@ -61,6 +64,7 @@ use serde::de::DeserializeOwned;
 use url::{Position, Url};
 
 use documents::Documents;
+use effort::Effort;
 use nephila_notation::Find;
 use parse::Parsed;
 use text::Text;
@@ -84,11 +88,10 @@ struct Inner {
     html: OnceCell<Parsed>,
     base: OnceCell<Url>,
     policy: OnceCell<Option<ReferrerPolicy>>,
+    effort: Effort,
     emitted: RefCell<Emitted>,
     documents: Documents,
     order: OnceCell<xpath::Order>,
-    /// What XPath may still cost.
-    budget: Cell<u64>,
     /// What went wrong while a selector looked for something.
     complaint: Cell<Option<Box<str>>>,
     /// What selectors found, where somebody wants to know.
@@ -108,8 +111,10 @@ pub struct Context {
     pub known: Option<Arc<KnownLinks>>,
     /// What parsing it may cost.
     pub limits: ParseLimits,
-    /// Links of a sitemap that are worth making: more would be refused.
-    pub max_links: Option<usize>,
+    /// What reading it may cost.
+    pub reading: ReadLimits,
+    /// What is kept of its links: more would be refused.
+    pub links: LinkLimits,
     /// The URLs that redirected here, first to last.
     pub redirects: Vec<Url>,
     /// Who fetched it.
@@ -134,15 +139,15 @@ impl Page {
             traced,
             response,
             url,
-            context,
             text: OnceCell::new(),
             html: OnceCell::new(),
             base: OnceCell::new(),
             policy: OnceCell::new(),
+            effort: Effort::new(context.reading),
+            context,
             emitted: RefCell::default(),
             documents: Documents::default(),
             order: OnceCell::new(),
-            budget: Cell::new(xpath::BUDGET),
             complaint: Cell::default(),
         }))
     }
@@ -242,7 +247,7 @@ impl Page {
         let refresh = Refresh::parse(text)?;
         let url = match refresh.target {
             "" => self.url().clone(),
-            target => base.join(target).ok()?,
+            target => self.resolve_at(base, target).ok()?,
         };
         Some((refresh.delay, url))
     }
@@ -286,9 +291,12 @@ impl Page {
     /// The body as JSON.
     ///
     /// # Errors
-    /// What the body says instead, with line and column.
+    /// What the body says instead, with line and column; or if it has more values than the setting
+    /// `max_json_values` lets it have.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_str(self.text())
+        let text = self.text();
+        json::check(text, self.effort().limits(), "the answer")?;
+        serde_json::from_str(text)
             .map_err(|error| format!("the answer is not the expected JSON: {error}").into())
     }
 
@@ -392,8 +400,8 @@ impl Page {
             {
                 continue;
             }
-            match base.join(href) {
-                Err(_) => emitted.invalid_link(href),
+            match self.resolve_at(base, href) {
+                Err(unresolved) => emitted.unresolved(&unresolved, base, href),
                 Ok(url) => {
                     let depth = self.next_depth();
                     let referrer = if element.is_some_and(dom::is_noreferrer) {
@@ -408,14 +416,15 @@ impl Page {
                         referrer,
                         ..Request::new(url, step.clone())
                     };
-                    emitted.requests.push(request);
+                    emitted.push(request, &self.0.context.links);
                 }
             }
         }
         if count == 0 {
             emitted.missed(selector.source());
         }
-        self.check(count)
+        drop(emitted);
+        self.check(count, &selector)
     }
 
     /// Requests one URL, absolute or relative to the page.
@@ -438,7 +447,8 @@ impl Page {
             })
         });
         RequestBuilder::new(request, |request| {
-            self.0.emitted.borrow_mut().requests.push(request);
+            let mut emitted = self.0.emitted.borrow_mut();
+            emitted.push(request, &self.0.context.links);
             Ok(())
         })
     }
@@ -497,8 +507,8 @@ impl Page {
     }
 
     /// Whether the page is so hostile, or so large, that its tree is not all of it: see the settings
-    /// `max_parse_time`, `max_nodes`, `max_element_depth` and `max_attributes`. What is there can be
-    /// used like any other page.
+    /// `max_parse_time`, `max_nodes`, `max_element_depth`, `max_attributes` and `max_body`. What is
+    /// there can be used like any other page.
     pub fn is_truncated(&self) -> bool {
         let _ = self.parsed();
         self.truncation().is_some()
@@ -535,7 +545,7 @@ impl Page {
         if scopes.is_empty() {
             self.emitted_mut().missed(selector.source());
         }
-        self.check(scopes)
+        self.check(scopes, selector)
     }
 
     fn emitted_mut(&self) -> std::cell::RefMut<'_, Emitted> {
@@ -560,17 +570,6 @@ impl Page {
         self.0.order.get_or_init(|| xpath::order(root))
     }
 
-    /// Pays for a look at the tree; false if there is nothing left to pay with.
-    fn pay(&self, cost: u64) -> bool {
-        let left = self.0.budget.get().saturating_sub(cost);
-        self.0.budget.set(left);
-        left > 0
-    }
-
-    fn is_broke(&self) -> bool {
-        self.0.budget.get() == 0
-    }
-
     fn is_same(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
@@ -585,8 +584,23 @@ impl Page {
         self.0.complaint.take()
     }
 
+    /// Whether the values of a text that is JSON may be kept, besides those that are; a page that has too
+    /// many of them is complained of.
+    fn may_keep_json(&self, text: &str) -> bool {
+        let count = self.effort().keep_json(json::at_most(text));
+        let verdict = json::limit(count, self.effort().limits(), "the page");
+        verdict.map_err(|why| self.complain(why)).is_ok()
+    }
+
     /// What was read, unless something went wrong meanwhile.
-    fn check<T>(&self, read: T) -> Result<T> {
+    fn check<T>(&self, read: T, selector: &Selector) -> Result<T> {
+        if let Some(excess) = self.costs_too_much(selector.source()) {
+            return Err(excess.clone().into());
+        }
+        self.unless_complained(read)
+    }
+
+    fn unless_complained<T>(&self, read: T) -> Result<T> {
         match self.complaint() {
             Some(why) => Err(String::from(why).into()),
             None => Ok(read),
@@ -595,9 +609,46 @@ impl Page {
 
     /// Joins with the base URL if the page is HTML that was parsed, else with the page's own.
     fn join(&self, url: &str) -> Result<Url> {
-        self.links_base()
-            .join(url.trim())
+        self.resolve_at(self.links_base(), url.trim())
             .map_err(|error| format!("`{url}` is no URL: {error}").into())
+    }
+
+    /// A link of the page's tree as a URL.
+    fn resolve(&self, href: &str) -> std::result::Result<Url, Unresolved> {
+        self.resolve_at(self.base(), href)
+    }
+
+    /// Joins, unless a base that is itself too long would be copied into every link.
+    fn resolve_at(&self, base: &Url, href: &str) -> std::result::Result<Url, Unresolved> {
+        let is_long = base.as_str().len() > self.0.context.links.url_bytes.max(LONG_BASE);
+        if is_long && !href.starts_with(['/', '\\']) && Url::parse(href).is_err() {
+            return Err(Unresolved::TooLong);
+        }
+        Ok(base.join(href)?)
+    }
+
+    fn effort(&self) -> &Effort {
+        &self.0.effort
+    }
+
+    /// Whether nothing more is read of the page because it costs too much; `what` was read last.
+    fn costs_too_much(&self, what: &str) -> Option<&TooCostly> {
+        self.effort().excess(self.url(), what)
+    }
+
+    /// A text that is taken, if it is to be had.
+    fn taken(&self, text: &str) -> Option<String> {
+        self.effort().take(text.len()).then(|| text.to_owned())
+    }
+
+    /// Why what was read of the page so far may not be all, if reading it has cost too much.
+    pub(crate) fn too_costly(&self) -> Option<&TooCostly> {
+        self.costs_too_much("text()")
+    }
+
+    /// Names and contents of all `<meta name content>`.
+    pub(crate) fn named_metas(&self) -> Vec<(&str, &str)> {
+        dom::named_metas(self.html())
     }
 
     fn is_html(&self) -> bool {
@@ -640,6 +691,18 @@ impl Page {
             _ => Ok(step),
         }
     }
+}
+
+/// Bytes of a base that may be copied into every link, whatever the limits say.
+const LONG_BASE: usize = 8 * 1024;
+
+/// Why a link is no URL.
+#[derive(Debug, thiserror::Error)]
+enum Unresolved {
+    #[error(transparent)]
+    Invalid(#[from] url::ParseError),
+    #[error("what it is relative to is too long")]
+    TooLong,
 }
 
 fn told(policy: ReferrerPolicy) -> Referrer {

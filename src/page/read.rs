@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use nephila_notation::Css;
 use regex::Regex;
 use url::Url;
 
 use super::field_error::shorten;
 use super::found::{Found, Hit, Scope};
-use super::{FieldError, Miss, Selector, dom};
+use super::matching::Matches;
+use super::{FieldError, Miss, Selector};
 
 /// How a field is read: written down by `derive(Item)`, once per field.
 #[derive(Debug)]
@@ -145,9 +147,7 @@ impl FromHit for serde_json::Value {
 
 impl FromHit for Url {
     fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss> {
-        hit.base()
-            .join(&hit.text)
-            .map_err(|_| Miss::unreadable(&hit.text, "a URL"))
+        hit.url()
     }
 }
 
@@ -203,7 +203,9 @@ impl FromUrl for String {
 impl<'a> Scope<'a> {
     /// The page's own URL, for `#[url]` fields.
     pub fn url(&self) -> &'a Url {
-        self.page.url()
+        let url = self.page.url();
+        self.page.effort().take(url.as_str().len());
+        url
     }
 
     /// Reads a field by its rule.
@@ -311,9 +313,12 @@ impl<'a> Scope<'a> {
         let found = self.found(rule, selector);
         self.page.trace(Some(rule), selector, &found);
         let read = read(&found);
-        let read = match self.page.complaint() {
-            Some(why) => Err(Miss::Failed(why)),
-            None => read,
+        let read = match self.page.costs_too_much(selector.source()) {
+            Some(excess) => Err(Miss::TooCostly(Box::new(excess.clone()))),
+            None => match self.page.complaint() {
+                Some(why) => Err(Miss::Failed(why)),
+                None => read,
+            },
         };
         read.map_err(|miss| self.field_error(rule, selector, miss))
     }
@@ -362,8 +367,8 @@ fn closest(scope: Scope<'_>, selector: &Selector, pattern: Option<&Regex>) -> Op
     super::selector::weaker(selector.source())
         .into_iter()
         .find_map(|form| {
-            let css = scraper::Selector::parse(&form).ok()?;
-            let count = dom::select(scope.element()?, &css).count();
+            let css = Css::parse(&form).ok()?;
+            let count = Matches::new(scope.element()?, &css, scope.page.effort()).count();
             (count > 0).then(|| format!("`{form}` matches {count}"))
         })
 }

@@ -67,6 +67,7 @@ impl Page {
     /// If one can't be read as a `T`; or if there is none and a part of the JSON-LD is no JSON.
     pub fn json_ld<T: DeserializeOwned>(&self, kind: &str) -> Result<Vec<T>> {
         let (found, broken) = self.things(kind);
+        self.unless_complained(())?;
         match broken {
             Some(error) if found.is_empty() => {
                 Err(format!("the page's JSON-LD is no JSON: {error}").into())
@@ -87,6 +88,9 @@ impl Page {
         let (mut found, mut broken) = (Vec::new(), None);
         for script in self.elements_named("script").filter(is_json_ld) {
             let text: String = script.text().collect();
+            if !self.may_keep_json(&text) {
+                break;
+            }
             match serde_json::from_str(bare(&text)) {
                 Ok(value) => collect(value, kind, &mut found),
                 Err(error) => broken = broken.or(Some(error)),

@@ -1,7 +1,10 @@
 //! Tables as rows of text.
 
+use std::rc::Rc;
+
 use scraper::ElementRef;
 
+use super::effort::Effort;
 use super::{AsSelector, Element, Page, dom};
 use crate::request::Result;
 
@@ -35,11 +38,15 @@ impl Element {
     /// # Errors
     /// If the selector does not parse.
     pub fn rows(&self, selector: impl AsSelector) -> Result<Vec<Vec<String>>> {
-        let table = self.css(selector)?.into_iter().next();
-        Ok(table.map_or_else(Vec::new, |table| {
-            let rows = rows_of(table.node()).into_iter();
-            rows.map(cells).filter(|row| !row.is_empty()).collect()
-        }))
+        let selector = selector.as_selector()?;
+        let Some(table) = self.css(Rc::clone(&selector))?.into_iter().next() else {
+            return Ok(Vec::new());
+        };
+        let effort = self.page().effort();
+        let rows = rows_of(table.node()).into_iter();
+        let rows = rows.map(|row| cells(row, effort));
+        let rows = rows.filter(|row| !row.is_empty()).collect();
+        self.page().check(rows, &selector)
     }
 }
 
@@ -57,7 +64,7 @@ fn rows_of(table: ElementRef<'_>) -> Vec<ElementRef<'_>> {
     rows
 }
 
-fn cells(row: ElementRef<'_>) -> Vec<String> {
+fn cells(row: ElementRef<'_>, effort: &Effort) -> Vec<String> {
     let mut cells = Vec::new();
     for cell in row.child_elements() {
         if !matches!(cell.value().name(), "td" | "th") {
@@ -68,7 +75,12 @@ fn cells(row: ElementRef<'_>) -> Vec<String> {
             .and_then(|span| span.trim().parse().ok());
         let span = span.unwrap_or(1).clamp(1, MOST);
         let room = WIDEST.saturating_sub(cells.len());
-        cells.extend(std::iter::repeat_n(dom::text(cell), span.min(room)));
+        let (text, span) = (dom::text(cell, effort), span.min(room));
+        let copies = (text.len() + size_of::<String>()) * span;
+        if !effort.take(copies) {
+            break;
+        }
+        cells.extend(std::iter::repeat_n(text, span));
     }
     cells
 }

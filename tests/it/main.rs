@@ -5,6 +5,8 @@ mod charset_data;
 mod cli;
 #[cfg(test)]
 mod compile_fail;
+#[cfg(test)]
+mod costly;
 mod data;
 mod fetch;
 #[cfg(test)]

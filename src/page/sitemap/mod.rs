@@ -206,7 +206,6 @@ impl<'a> Sitemap<'a> {
         let page = self.page;
         let (maps, pages) = (page.own_step(maps)?, page.own_step(pages)?);
         let (session, referrer) = (page.links_session(), page.links_referrer());
-        let limit = page.0.context.max_links.unwrap_or(usize::MAX);
         let mut followed = Followed::default();
         let mut emitted = page.0.emitted.borrow_mut();
         for entry in &mut self {
@@ -218,7 +217,7 @@ impl<'a> Sitemap<'a> {
                     break;
                 }
             };
-            if emitted.requests.len() >= limit {
+            if emitted.requests.len() >= page.0.context.links.count {
                 emitted.add_surplus(&entry.url);
                 continue;
             }
@@ -228,12 +227,13 @@ impl<'a> Sitemap<'a> {
                 (&pages, &mut followed.pages)
             };
             *count += 1;
-            emitted.requests.push(Request {
+            let request = Request {
                 depth: page.next_depth(),
                 session: session.clone(),
                 referrer: referrer.clone(),
                 ..Request::new(entry.url, step.clone())
-            });
+            };
+            emitted.push(request, &page.0.context.links);
         }
         if let Some((count, sample)) = self.invalid {
             emitted.add_invalid(count, &sample);

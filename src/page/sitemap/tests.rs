@@ -13,7 +13,10 @@ const HOST: &str = "http://e.x/";
 fn page(path: &str, body: impl Into<Vec<u8>>) -> Page {
     let url = Url::parse(HOST).and_then(|host| host.join(path)).unwrap();
     let context = Context {
-        max_links: Some(3),
+        links: crate::page::LinkLimits {
+            count: 3,
+            ..Default::default()
+        },
         ..Context::default()
     };
     Page::new(Response::new(url, body.into()), context)

@@ -109,7 +109,11 @@ fn odd_urls() {
     let long = format!("/{}", "x".repeat(8_192 - "http://e.x/".len()));
     assert_eq!(outcome(&long), long);
     let longer = "/x".repeat(500_000);
-    assert_eq!(outcome(&longer), "1000010 bytes long, the limit is 8192");
+    // It is counted and not kept.
+    assert_eq!(outcome(&longer), "no URL");
+    let longer = format!("http://e.x{longer}").parse().unwrap();
+    let error = canonical(&longer, 8192).unwrap_err().to_string();
+    assert_eq!(error, "1000010 bytes long, the limit is 8192");
 }
 
 /// A link on `http://e.x/a/b?q`, and what it means.
