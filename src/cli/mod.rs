@@ -25,6 +25,7 @@ mod fetch;
 mod flags;
 mod format;
 mod gc;
+mod generate;
 mod hosts;
 mod interrupt;
 mod items;
@@ -70,6 +71,7 @@ Examples:
   nephila crawl https://docs.example/ --limit 500  follow the links of any site
   nephila crawl spiders/shop.toml                  a spider without a compiler
   nephila query \"select * from books limit 5\"      SQL over the results
+  nephila gen books https://shop.example/          write a spider from a page
   nephila try books https://shop.example/book/7    a step on one page, field by field
   nephila fetch https://docs.example/              a page as a crawl gets it
   nephila explain https://docs.example/private     why a URL was not crawled
@@ -116,6 +118,7 @@ enum Command {
     Failed(failed::Failed),
     Hosts(hosts::Hosts),
     Explain(explain::Explain),
+    Gen(Box<generate::Gen>),
     Try(Box<trial::Try>),
     Fetch(Box<fetch::Fetch>),
     Robots(Box<robots::RobotsOf>),
@@ -187,6 +190,7 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Query(query) => block_on(query.run(db)),
         Command::Stats(stats) => block_on(stats.run(db)),
         Command::Explain(explain) => block_on(explain.run(db)),
+        Command::Gen(generate) => block_on(generate.run()),
         Command::Try(trial) => block_on(trial.run()),
         Command::Fetch(fetch) => block_on(fetch.run()),
         Command::Robots(robots) => block_on(robots.run()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::failure::{Failure, meant};
 use crate::declared::Declared;
-use crate::spider::{Args, Registration, Spider, StepInfo, find, registered};
+use crate::spider::{Args, Registration, Spider, StepInfo, find, packages, registered};
 
 /// The spider that follows the links of any site.
 pub(super) const GENERIC: &str = "links";
@@ -76,6 +76,7 @@ fn named(name: &str) -> Result<Known, Failure> {
     match (find(name), in_file) {
         (Some(registration), None) => return Ok(Known::Rust(registration)),
         (None, Some(known)) => return Ok(known),
+        (Some(_), Some(known)) if is_bundled() => return Ok(known),
         (Some(registration), Some(known)) => {
             let file = match &known {
                 Known::File(declared) => declared.path().display().to_string(),
@@ -99,10 +100,22 @@ fn named(name: &str) -> Result<Known, Failure> {
     Err(failure.maybe(is_host.then(|| format!("if it is a site: nephila crawl https://{name}"))))
 }
 
+/// Whether the spiders of this program are examples that came with it: a file of the same name is
+/// somebody's own, and goes before.
+fn is_bundled() -> bool {
+    packages().all(|package| package.folder == env!("CARGO_MANIFEST_DIR"))
+}
+
 /// All spiders by name, those of the program and those in files.
 pub(super) fn all() -> Vec<Known> {
-    let rust = registered().into_iter().map(Known::Rust);
-    let mut all: Vec<_> = rust.chain(files()).collect();
+    let mut all = files();
+    let hidden = |name: &str| is_bundled() && all.iter().any(|file| file.name() == name);
+    let rust: Vec<_> = registered()
+        .into_iter()
+        .filter(|registration| !hidden(registration.name))
+        .map(Known::Rust)
+        .collect();
+    all.extend(rust);
     all.sort_by(|one, other| one.name().cmp(other.name()));
     all
 }

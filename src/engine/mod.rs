@@ -91,6 +91,7 @@ pub use report::{
     ErrorGroup, HostCount, ItemCount, Problem, RefusedCount, Report, SlowedCount, Statistics,
     StepCount, pattern_of,
 };
+pub(crate) use step::limits as parse_limits;
 pub use tried::{Tried, try_step};
 
 use std::sync::Arc;

@@ -127,7 +127,7 @@ fn leads_on(settings: &Settings, page: &Page) -> Option<Url> {
     (delay <= settings.max_refresh_delay).then_some(url)
 }
 
-pub(super) fn limits(settings: &Settings) -> ParseLimits {
+pub(crate) fn limits(settings: &Settings) -> ParseLimits {
     ParseLimits {
         time: settings.max_parse_time,
         nodes: settings.max_nodes,

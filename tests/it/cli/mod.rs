@@ -4,6 +4,7 @@
 mod again;
 mod cache;
 mod crawl;
+mod generate;
 mod polite;
 mod fetch;
 mod project;

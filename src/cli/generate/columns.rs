@@ -1,0 +1,231 @@
+//! Columns: what they are called, and of what type they are, by their values.
+
+use std::collections::HashSet;
+
+use super::draft::quoted;
+use crate::parse;
+
+/// A field of the file.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) selector: String,
+    pub(super) kind: Kind,
+    /// Whether it was missing somewhere.
+    pub(super) optional: bool,
+    /// Whether it tells rows apart by what it is.
+    pub(super) is_key: bool,
+    /// What it is in each row.
+    pub(super) values: Vec<Option<String>>,
+}
+
+/// A type, and how it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Int,
+    Float,
+    Bool,
+    Money,
+    Integer,
+    Date,
+    Url,
+    Texts,
+}
+
+/// The longest name.
+const NAME: usize = 40;
+
+impl Column {
+    /// A column of these values; none if there is nothing in them that is worth a column.
+    pub(super) fn of(name: &str, selector: String, values: Vec<Option<String>>) -> Option<Self> {
+        let is_empty = |value: &Option<String>| value.as_ref().is_none_or(String::is_empty);
+        let present: Vec<&str> = values.iter().flatten().map(String::as_str).collect();
+        let present: Vec<&str> = present
+            .into_iter()
+            .filter(|value| !value.is_empty())
+            .collect();
+        if present.is_empty() {
+            return None;
+        }
+        let kind = if selector.ends_with("::attr(href)") || selector.ends_with("::attr(src)") {
+            Kind::Url
+        } else {
+            kind_of(&present)
+        };
+        let distinct: HashSet<&&str> = present.iter().collect();
+        Some(Self {
+            name: named(name),
+            selector,
+            kind,
+            optional: values.iter().any(is_empty),
+            is_key: kind == Kind::Url && distinct.len() == values.len(),
+            values,
+        })
+    }
+
+    /// Its values, amounts without their currency.
+    fn meant(&self) -> Vec<Option<String>> {
+        let amount = |text: &String| match parse::money(text) {
+            Ok(amount) if has_currency(text) => amount.to_string(),
+            _ => text.clone(),
+        };
+        let values = self.values.iter();
+        values.map(|value| value.as_ref().map(amount)).collect()
+    }
+
+    /// What stands in the file.
+    pub(super) fn toml(&self) -> String {
+        let null = if self.optional { "?" } else { "" };
+        let selector = quoted(&self.selector);
+        let (kind, parse) = match self.kind {
+            Kind::Text if !self.optional => return selector,
+            Kind::Text => ("text", ""),
+            Kind::Int => ("int", ""),
+            Kind::Float => ("float", ""),
+            Kind::Bool => ("bool", ""),
+            Kind::Money => ("float", "money"),
+            Kind::Integer => ("int", "integer"),
+            Kind::Date => ("date", "date"),
+            Kind::Url => ("url", ""),
+            Kind::Texts => ("[text]", ""),
+        };
+        let null = if matches!(self.kind, Kind::Bool | Kind::Texts) {
+            ""
+        } else {
+            null
+        };
+        let written = if parse.is_empty() {
+            format!("type = \"{kind}{null}\"")
+        } else if null.is_empty() {
+            format!("parse = \"{parse}\"")
+        } else {
+            format!("parse = \"{parse}\", type = \"{kind}{null}\"")
+        };
+        format!("{{ select = {selector}, {written} }}")
+    }
+}
+
+/// The type that all values are of.
+fn kind_of(values: &[&str]) -> Kind {
+    let all = |is: &dyn Fn(&str) -> bool| values.iter().all(|value| is(value));
+    // What begins with a zero is a number of something.
+    let is_code = |text: &str| text.len() > 1 && text.starts_with('0') && !text.starts_with("0.");
+    let short = |text: &str| text.chars().count() <= 24;
+    if all(&|text| text.parse::<i64>().is_ok() && !is_code(text)) {
+        Kind::Int
+    } else if all(&|text| text.parse::<f64>().is_ok_and(f64::is_finite) && !is_code(text)) {
+        Kind::Float
+    } else if all(&|text| short(text) && has_currency(text) && parse::money(text).is_ok()) {
+        Kind::Money
+    } else if all(&|text| text.len() <= 40 && parse::date(text).is_ok()) {
+        Kind::Date
+    } else if all(&|text| short(text) && is_counted(text) && parse::integer(text).is_ok()) {
+        Kind::Integer
+    } else {
+        Kind::Text
+    }
+}
+
+fn has_currency(text: &str) -> bool {
+    let symbols = ['$', '£', '€', '¥', '₹', '₽'];
+    let codes = ["USD", "EUR", "GBP", "CHF", "JPY"];
+    text.contains(symbols) || codes.iter().any(|code| text.contains(code))
+}
+
+/// `1,204` or `(22)`: digits, and nothing but what groups or encloses them.
+fn is_counted(text: &str) -> bool {
+    let rest = text.trim_matches(['(', ')', '[', ']', ' ']);
+    let digits = rest.bytes().filter(u8::is_ascii_digit).count();
+    // Digits alone that are no number are a code: `007`.
+    let is_marked = rest.len() < text.len() || rest.contains(',');
+    is_marked
+        && digits > 0
+        && rest
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b',')
+}
+
+/// A name that a column can have.
+pub(super) fn named(text: &str) -> String {
+    let (mut name, mut before) = (String::new(), ' ');
+    for c in text.trim().chars() {
+        // `datePublished` has two words, `UPC` has one.
+        if c.is_ascii_uppercase() && before.is_ascii_lowercase() {
+            name.push('_');
+        }
+        before = c;
+        if c.is_ascii_alphanumeric() {
+            name.push(c.to_ascii_lowercase());
+        } else if !name.is_empty() && !name.ends_with('_') {
+            name.push('_');
+        }
+        if name.len() >= NAME {
+            break;
+        }
+    }
+    let name = name.trim_end_matches('_');
+    match name.bytes().next() {
+        None => "field".to_owned(),
+        Some(first) if first.is_ascii_alphabetic() => name.to_owned(),
+        Some(_) => format!("field_{name}"),
+    }
+}
+
+/// Gives each column a name of its own, and drops those that say what another has said.
+pub(super) fn settled(columns: Vec<Column>, taken: &[&str]) -> Vec<Column> {
+    let mut kept: Vec<Column> = Vec::new();
+    for mut column in columns {
+        if kept.iter().any(|other| other.meant() == column.meant()) {
+            continue;
+        }
+        let base = column.name.clone();
+        let mut number = 2;
+        while taken.contains(&column.name.as_str())
+            || kept.iter().any(|other| other.name == column.name)
+        {
+            column.name = format!("{base}_{number}");
+            number += 1;
+        }
+        kept.push(column);
+    }
+    // One column tells rows apart.
+    let mut has_key = false;
+    for column in &mut kept {
+        column.is_key &= !has_key && !column.optional;
+        has_key |= column.is_key;
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_by_values() {
+        let check = |values: &[&str], expected: Kind| {
+            assert_eq!(kind_of(values), expected, "{values:?}");
+        };
+        check(&["1", "-22"], Kind::Int);
+        check(&["1", "2.5"], Kind::Float);
+        check(&["007", "123"], Kind::Text);
+        check(&["£5", "$1,000.50"], Kind::Money);
+        check(&["£5", "Call us"], Kind::Text);
+        check(&["2026-01-02", "3 March 2026"], Kind::Date);
+        check(&["(22)", "1,204"], Kind::Integer);
+        check(&["22 left", "x"], Kind::Text);
+    }
+
+    #[test]
+    fn names() {
+        let check = |text: &str, expected: &str| assert_eq!(named(text), expected, "{text}");
+        check("price_color", "price_color");
+        check("Product type", "product_type");
+        check(" Price (excl. tax) ", "price_excl_tax");
+        check("datePublished", "date_published");
+        check("UPC", "upc");
+        check("2nd", "field_2nd");
+        check("—", "field");
+    }
+}
