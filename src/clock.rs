@@ -34,6 +34,19 @@ pub fn thread_cpu() -> Duration {
     Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u32)
 }
 
+/// CPU time that this process has used since it began, all threads together.
+#[cfg(unix)]
+pub fn process_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u32)
+}
+
+/// Not known here.
+#[cfg(not(unix))]
+pub fn process_cpu() -> Duration {
+    Duration::ZERO
+}
+
 /// Time that passed, where a thread's own can't be had.
 #[cfg(not(unix))]
 pub fn thread_cpu() -> Duration {

@@ -12,6 +12,7 @@
 //! | 70 | something broke |
 //! | 130 | interrupted; the same command goes on |
 
+mod bench;
 mod cargo;
 mod completions;
 mod config;
@@ -123,6 +124,7 @@ enum Command {
     Fetch(Box<fetch::Fetch>),
     Robots(Box<robots::RobotsOf>),
     Gc(gc::Gc),
+    Bench(bench::Bench),
     Config(Box<config::Config>),
     Schema(schema::SchemaOf),
     Completions(completions::Completions),
@@ -186,6 +188,7 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Failed(failed) => block_on(failed.run(db)),
         Command::Hosts(hosts) => block_on(hosts.run(db)),
         Command::Gc(gc) => block_on(gc.run(db)),
+        Command::Bench(bench) => block_on(bench.run(db)),
         Command::List(list) => block_on(list.run(db)),
         Command::Query(query) => block_on(query.run(db)),
         Command::Stats(stats) => block_on(stats.run(db)),

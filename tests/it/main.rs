@@ -38,6 +38,8 @@ mod revisit;
 #[cfg(test)]
 mod spider;
 #[cfg(test)]
+mod storage;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod architecture;

@@ -249,6 +249,7 @@ pub(super) async fn end(inner: Arc<Inner>, end: End) -> Result<(), Failure> {
     writer.begin().await?;
     let closed = close(writer.connection(), &active, &end).await;
     writer.finish(closed).await?;
+    inner.is_kept()?;
     inner.set_active(None);
     // The file is whole without its log, unless somebody reads: then the log stays, and that is no
     // error.

@@ -31,6 +31,7 @@ struct Learnt {
 /// Writes a batch, whole or not at all.
 pub(super) async fn commit(inner: Arc<Inner>, batch: Arc<Batch>) -> Result<Receipt, Failure> {
     let active = inner.active()?;
+    inner.is_kept()?;
     let mut writer = inner.writer.lock().await;
     table::ready(&mut writer, &batch).await?;
     writer.begin().await?;

@@ -40,6 +40,49 @@ impl Place {
     }
 }
 
+/// Which file was opened.
+///
+/// A file that is deleted or replaced while it is open can be written to as if nothing were, and all of
+/// that is gone when it is closed.
+pub(super) struct Opened {
+    path: PathBuf,
+    number: Option<(u64, u64)>,
+}
+
+impl Opened {
+    pub(super) fn of(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            number: number(path),
+        }
+    }
+
+    /// Whether it is still there under its name.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        if number(&self.path) == self.number {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(StoreError::Database(format!(
+            "{path} was deleted or replaced while the crawl had it open: what it wrote is lost"
+        )))
+    }
+}
+
+/// Device and number of a file.
+#[cfg(unix)]
+fn number(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino()))
+}
+
+/// An open file can't be deleted here.
+#[cfg(not(unix))]
+fn number(_: &Path) -> Option<(u64, u64)> {
+    None
+}
+
 /// Opens the connection that writes, and brings the tables up to date.
 pub(super) async fn writer(place: &Place) -> Result<SqliteConnection, StoreError> {
     let options = match place {

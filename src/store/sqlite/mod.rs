@@ -42,7 +42,7 @@ use sqlx::{Row, Sqlite as Database};
 use tokio::sync::Mutex;
 
 use self::error::Failure;
-use self::file::Place;
+use self::file::{Opened, Place};
 use self::lock::Lock;
 use self::writer::Writer;
 use super::{
@@ -59,6 +59,8 @@ struct Inner {
     /// None in memory, where the writer is the only connection there can be.
     reader: Option<Mutex<SqliteConnection>>,
     active: RwLock<Option<Arc<Active>>>,
+    /// None in memory.
+    opened: Option<Opened>,
     /// Dropped last, when both connections are gone.
     lock: Option<Lock>,
 }
@@ -107,6 +109,10 @@ impl Sqlite {
             writer: Mutex::new(Writer::new(writer)),
             reader,
             active: RwLock::new(None),
+            opened: match &place {
+                Place::Memory => None,
+                Place::File(path) => Some(Opened::of(path)),
+            },
             lock,
         })))
     }
@@ -138,6 +144,11 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
             .ok_or_else(|| StoreError::Database("no crawl has begun".into()))
+    }
+
+    /// Whether what is written now will be there afterwards.
+    fn is_kept(&self) -> Result<(), StoreError> {
+        self.opened.as_ref().map_or(Ok(()), Opened::check)
     }
 
     fn set_active(&self, active: Option<Active>) {

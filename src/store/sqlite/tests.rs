@@ -103,6 +103,31 @@ async fn a_full_disk_costs_nothing() {
 }
 
 #[tokio::test]
+#[cfg(unix)]
+async fn a_file_that_is_gone_takes_nothing_more() {
+    for replaced in [false, true] {
+        let bed = Bed::new().await;
+        let path = bed.folder.path().join("crawl.db");
+        bed.store.commit(bed.batch(1)).await.unwrap();
+        let aside = bed.folder.path().join("aside.db");
+        std::fs::rename(&path, &aside).unwrap();
+        if replaced {
+            std::fs::copy(&aside, &path).unwrap();
+        }
+        let end = crate::store::End {
+            stop: "finished".into(),
+            finished: true,
+            report: "{}".into(),
+        };
+        let commit = bed.store.commit(bed.batch(1)).await.unwrap_err();
+        for error in [commit, bed.store.end(end).await.unwrap_err()] {
+            let error = error.to_string();
+            assert!(error.contains("was deleted or replaced"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_foreign_transaction_is_waited_for_and_told() {
     let bed = Bed::new().await;
     bed.pragma("busy_timeout = 1").await;

@@ -2,6 +2,7 @@
 //! process.
 
 mod again;
+mod bench;
 mod cache;
 mod crawl;
 mod generate;
