@@ -164,7 +164,7 @@ impl Effort {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::{Context, Page, Truncation};
+    use crate::page::{Context, Page};
     use crate::request::{Response, Result};
 
     const LIMITS: ReadLimits = ReadLimits {
@@ -289,20 +289,5 @@ mod tests {
             error.starts_with("the page has more than 1000 values"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn text_that_grows_is_cut() {
-        let url = Url::parse("http://e.x/").unwrap();
-        let mut response = Response::new(url, b"<h1>t</h1>\x80\x80\x80\x80".repeat(1_000));
-        let kind = "text/html; charset=windows-1252".parse().unwrap();
-        response.headers.insert("content-type", kind);
-        let mut context = Context::default();
-        context.limits.text = 15_000;
-        let page = Page::new(response, context);
-        assert!(page.is_truncated());
-        assert_eq!(page.truncation(), Some(Truncation::Text));
-        assert!((14_990..=15_000).contains(&page.text().len()));
-        assert_eq!(page.get::<String>("h1").unwrap(), "t");
     }
 }

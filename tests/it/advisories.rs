@@ -8,7 +8,7 @@
 //! | `a_body_is_not_sent_on_to_another_origin` | what RFC 9110 leaves to the client with 307 and 308 | |
 //! | `a_body_does_not_survive_a_change_to_get` | urllib3 | CVE-2023-45803 |
 //! | `redirects_lead_to_http_alone` | Scrapy, curl | GHSA-23j4-mw76-5v7h, CVE-2009-0037 |
-//! | `bombs_end_at_the_limit` | Scrapy, aiohttp | CVE-2024-3572, CVE-2017-14158 |
+//! | `bombs_end_at_the_limit` | Scrapy | CVE-2024-3572, CVE-2025-6176, CVE-2017-14158 |
 //! | `encodings_are_not_stacked_for_ever` | curl | CVE-2022-32206, CVE-2023-23916 |
 //! | `headers_do_not_fill_the_memory` | curl | CVE-2023-38039 |
 //! | `nobody_sets_cookies_for_a_public_suffix` | Scrapy, curl | GHSA-mfjm-vh54-3f96, CVE-2014-3620, CVE-2022-27779, CVE-2023-46218 |

@@ -5,11 +5,13 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nephila::Crawl;
 use nephila::engine::{Event, Stop};
 use nephila::prelude::*;
+use nephila::request::{Request, StepRef};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -37,7 +39,24 @@ impl Mutants {
                 .push(self.site.join(&format!("/{seed}"))?, Self::read)
                 .await?;
         }
+        for number in 0..PLAIN {
+            let url = self.site.join(&format!("/plain/{number}"))?;
+            let mut request = Request::new(url, StepRef::named("plain"));
+            request.priority = -1;
+            // A connection that was closed without a word may be tried first.
+            request.retries = Some(5);
+            seeds.send(request).await?;
+        }
         Ok(())
+    }
+
+    /// What every worker still does afterwards.
+    async fn plain(&self, page: Page) -> Result<Mutant> {
+        Ok(Mutant {
+            url: page.url().clone(),
+            title: page.get("title")?,
+            links: 0,
+        })
     }
 
     /// Does all that a step may do with a page, whatever it is.
@@ -54,6 +73,9 @@ impl Mutants {
         })
     }
 }
+
+/// Pages that are sound, and come last.
+const PLAIN: u64 = 100;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -160,14 +182,21 @@ async fn mutated_answers_cost_themselves_at_the_most() {
             connections.spawn(async move {
                 let head = read(&mut stream).await?;
                 let path = head.split([' ', '?']).nth(1).unwrap_or_default();
-                let seed = path.trim_start_matches('/').parse().unwrap_or(0);
-                perform(&mut stream, Act::Send(mutated(&answers, seed))).await
+                let seed = path.trim_start_matches('/').parse();
+                let answer = match seed {
+                    Ok(seed) => mutated(&answers, seed),
+                    Err(_) if path.starts_with("/plain/") => answers[0].clone(),
+                    Err(_) => mutated(&answers, 0),
+                };
+                perform(&mut stream, Act::Send(answer)).await
             });
         }
     });
     let count = seeds.end - seeds.start;
     let poisoned = Arc::new(std::sync::Mutex::new(Vec::new()));
     let noted = Arc::clone(&poisoned);
+    let plain = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&plain);
     let crawl = Crawl::new(Mutants { site, seeds })
         .db("sqlite::memory:")
         .with(|settings| {
@@ -175,11 +204,18 @@ async fn mutated_answers_cost_themselves_at_the_most() {
             settings.retries = 0;
             settings.first_byte_timeout = Duration::from_secs(5);
             settings.idle_timeout = Duration::from_secs(5);
+            // A host so bad would be left alone for a while, and a digit makes a `Retry-After` of hours.
+            settings.max_retry_after = Duration::from_millis(1);
+            settings.max_retry_delay = Duration::from_millis(1);
+            settings.max_host_errors = u32::MAX;
             // Of every chain of redirects one step is enough.
             settings.max_redirects = 1;
             settings.max_depth = Some(1);
         })
         .on_event(move |event| match event {
+            Event::Page(page) if page.url.path().starts_with("/plain/") => {
+                counted.fetch_add(u64::from(page.reason.is_none()), Ordering::SeqCst);
+            }
             Event::Page(page)
                 if matches!(
                     page.reason,
@@ -199,6 +235,8 @@ async fn mutated_answers_cost_themselves_at_the_most() {
         .expect("an end")
         .unwrap();
     assert_eq!(report.stop, Stop::Finished);
+    let plain = plain.load(Ordering::SeqCst);
+    assert_eq!(plain, PLAIN, "plain pages, after all the others");
     let statistics = &report.statistics;
     let all = statistics.pages + statistics.failed + statistics.skipped + statistics.redirects;
     println!(

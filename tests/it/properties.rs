@@ -8,7 +8,7 @@ use nephila::fetch::Jar;
 use nephila::policy::retry::parse_retry_after;
 use nephila::policy::robots::Robots;
 use nephila::prelude::*;
-use nephila::request::charset;
+use nephila::request::{Refresh, WebLink, canonical, charset};
 use proptest::prelude::*;
 
 fn url() -> Url {
@@ -103,6 +103,27 @@ proptest! {
     }
 
     #[test]
+    fn links_and_refreshes(text in "(<|>|;|,|=|url|rel|[*]|\"|'|\\\\| |[0-9]|[.]|/|%|\\PC){0,60}") {
+        for link in WebLink::parse(&text) {
+            prop_assert!(link.target.len() <= text.len());
+            let _ = link.has_rel("next");
+        }
+        if let Some(refresh) = Refresh::parse(&text) {
+            prop_assert!(text.contains(refresh.target));
+        }
+    }
+
+    #[test]
+    fn canonical_forms(link in "(https?:|/|\\\\|@|:|[?]|#|[.]{1,2}|%[0-9a-g]{0,2}|\\[|\\]|[0-9]|xn--|\\PC){0,40}") {
+        if let Ok(url) = url().join(&link)
+            && let Ok((origin, path)) = canonical(&url, 8192)
+        {
+            let again: Url = format!("{origin}{path}").parse().expect("a canonical URL is one");
+            prop_assert_eq!(canonical(&again, 8192).expect("it stays so"), (origin, path));
+        }
+    }
+
+    #[test]
     fn charsets(body in body(), label in "(text/html; ?charset=)?[a-z0-9_-]{0,12}|.{0,40}") {
         let (text, _) = charset::decode(Some(&label), &body);
         prop_assert!(text.len() <= body.len() * 3 + 3);
@@ -172,6 +193,41 @@ fn work_is_linear() {
         });
         check("a label", piece, |text| {
             let _ = charset::decode(Some(text), b"caf\xe9");
+        });
+    }
+    for piece in [
+        "<a>; rel=x, ",
+        "<",
+        ",",
+        ";",
+        "=",
+        "\"",
+        "\\",
+        "<a>; rel*=utf-8''%",
+        " ",
+    ] {
+        check("Link", piece, |text| drop(WebLink::parse(text)));
+    }
+    for piece in ["1", ".", " ", "url=", ";", "'", "\"", "0;"] {
+        check("Refresh", piece, |text| {
+            let _ = Refresh::parse(text);
+            let _ = Refresh::parse(&format!("0; url={text}"));
+        });
+    }
+    for piece in [
+        "/..", "/.", "%2e", "%", "?", "#", "@", ":", "\\", "\t", "\u{e9}", "a.", "&a=1", "xn--",
+        "[",
+    ] {
+        check("a URL", piece, |text| {
+            for text in [
+                format!("http://{text}/"),
+                format!("http://e.x/{text}"),
+                text.to_owned(),
+            ] {
+                if let Ok(url) = url().join(&text) {
+                    let _ = canonical(&url, usize::MAX);
+                }
+            }
         });
     }
     for piece in [

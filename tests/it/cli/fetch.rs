@@ -62,6 +62,18 @@ async fn a_page_as_a_crawl_gets_it() {
     assert_eq!(folder.run("fetch ftp://e.x/").code, 2);
     assert_eq!(folder.run("fetch /book/7").code, 2);
     assert_eq!(folder.run("fetch http://e.x/ --as boks").code, 2);
+    // As a spider that has settings of its own.
+    folder.write(
+        "nephila.toml",
+        "[defaults]\nuser_agent = \"all/1\"\n[spider.books]\nuser_agent = \"reader/1\"\nheaders = { x-club = \"7\" }\n",
+    );
+    for (of, agent, has_header) in [("--as books", "reader/1", true), ("", "all/1", false)] {
+        let ran = folder.run(&format!("fetch {} --headers {of}", site.page("/book/7")));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let agent = format!("> user-agent: {agent}");
+        assert!(ran.stderr.contains(&agent), "{agent}: {}", ran.stderr);
+        assert_eq!(ran.stderr.contains("> x-club: 7"), has_header);
+    }
 }
 
 const ESCAPES: &[(&str, &[u8])] = &[
