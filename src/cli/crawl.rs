@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::database::Database;
+use super::destination::Destination;
 use super::failure::Failure;
 use super::flags::{ArgFlags, SettingFlags, quoted};
 use super::interrupt::{Interrupts, Looks};
-use super::items::Destination;
 use super::project::Project;
-use super::{orphans, output, spiders};
+use super::{items, orphans, output, spiders};
 use crate::engine::{Event, Report};
 use crate::request::without_logins;
 use crate::settings::Settings;
@@ -40,7 +40,7 @@ pub(super) struct Crawl {
     /// Start anew instead of going on; items that are stored stay
     #[arg(long, help_heading = "Input")]
     fresh: bool,
-    /// Write the crawl's items to a file too (.jsonl or .csv), or to - as JSON Lines
+    /// Write the crawl's items to a file too (.jsonl, .csv, .json or .xml, perhaps .gz or .zst), or to - as JSON Lines
     #[arg(short = 'o', long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
     /// In a .csv, texts that a spreadsheet would take for formulas get a ' before them
@@ -119,12 +119,11 @@ impl Crawl {
         };
         let tables = order.tables();
         if let Some(destination) = &destination {
-            destination.check(&tables)?;
+            items::check(destination, &tables)?;
         }
         let report = order.run(screen).await?;
-        if let Some(destination) = destination {
-            let written = destination.write(&order.database, &report, &tables);
-            written.await?;
+        if let Some(destination) = &destination {
+            items::write(destination, &order.database, &report, &tables).await?;
         }
         Ok(report.exit_code())
     }

@@ -1,99 +1,61 @@
 //! `-o FILE`: the items of a crawl as a file.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::database::Database;
+use super::destination::Destination;
 use super::failure::Failure;
 use super::output;
 use super::rows::Written;
 use crate::engine::{Report, Stop};
-use crate::export::{Csv, Export, JsonLines, WholeFile};
+use crate::export::Export;
 use crate::store::{self, Reader, TableRow};
 use crate::ui::plural;
 
-/// Where items go, and how they are written.
-pub(super) enum Destination {
-    /// Standard output, as JSON Lines.
-    Stdout,
-    JsonLines(PathBuf),
-    /// And whether formulas are escaped.
-    Csv(PathBuf, bool),
+/// Refuses before the crawl what could not be written after it.
+pub(super) fn check(destination: &Destination, tables: &[String]) -> Result<(), Failure> {
+    match destination.path() {
+        Some(path) if destination.is_one_table() && tables.len() > 1 => {
+            Err(one_table(path, tables))
+        }
+        _ => destination.check(),
+    }
 }
 
-impl Destination {
-    pub(super) fn parse(path: &Path, escape_formulas: bool) -> Result<Self, Failure> {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        match extension.map(str::to_ascii_lowercase).as_deref() {
-            _ if path == Path::new("-") => Ok(Self::Stdout),
-            Some("jsonl" | "ndjson") => Ok(Self::JsonLines(path.to_owned())),
-            Some("csv") => Ok(Self::Csv(path.to_owned(), escape_formulas)),
-            _ => Err(
-                Failure::usage(format!("-o {}: its name says no format", path.display()))
-                    .more("write .jsonl or .csv, or - for JSON Lines on standard output"),
-            ),
+/// Writes the items of the report's crawl, those of its earlier runs included.
+pub(super) async fn write(
+    destination: &Destination,
+    database: &Database,
+    report: &Report,
+    declared: &[String],
+) -> Result<(), Failure> {
+    let path = destination.path();
+    if matches!(report.stop, Stop::Interrupted | Stop::Broken(_)) {
+        if let Some(path) = path {
+            let path = path.display();
+            output::say(&format!("{path} is not written: the crawl is to go on"));
         }
+        return Ok(());
     }
-
-    fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Stdout => None,
-            Self::JsonLines(path) | Self::Csv(path, _) => Some(path),
-        }
+    let reader = store::open_reader(&database.url).await?;
+    let crawl = Crawl::of(&*reader, report, declared).await?;
+    let Some(path) = path else {
+        let mut file = destination.open()?;
+        crawl.write(&mut *file.export()).await?;
+        return Ok(());
+    };
+    let lost = |error| lost(path, &error, database);
+    let mut file = destination.open().map_err(lost)?;
+    if destination.is_one_table() && crawl.tables.len() > 1 {
+        let names = crawl.tables.into_iter().map(|table| table.name);
+        return Err(one_table(path, &names.collect::<Vec<_>>()));
     }
-
-    /// Refuses before the crawl what could not be written after it.
-    pub(super) fn check(&self, tables: &[String]) -> Result<(), Failure> {
-        let Some(path) = self.path() else {
-            return Ok(());
-        };
-        if matches!(self, Self::Csv(..)) && tables.len() > 1 {
-            return Err(one_table(path, tables));
-        }
-        // Made and dropped: the folder is there and takes files.
-        WholeFile::create(path)
-            .map(drop)
-            .map_err(|error| cannot(path, &error))
-    }
-
-    /// Writes the items of the report's crawl, those of its earlier runs included.
-    pub(super) async fn write(
-        self,
-        database: &Database,
-        report: &Report,
-        declared: &[String],
-    ) -> Result<(), Failure> {
-        if matches!(report.stop, Stop::Interrupted | Stop::Broken(_)) {
-            if let Some(path) = self.path() {
-                let path = path.display();
-                output::say(&format!("{path} is not written: the crawl is to go on"));
-            }
-            return Ok(());
-        }
-        let reader = store::open_reader(&database.url).await?;
-        let crawl = Crawl::of(&*reader, report, declared).await?;
-        let Some(path) = self.path() else {
-            crawl.write(&mut JsonLines::new(output::stdout())).await?;
-            return Ok(());
-        };
-        let mut file = WholeFile::create(path).map_err(|error| lost(path, &error, database))?;
-        let written = match &self {
-            Self::Csv(..) if crawl.tables.len() > 1 => {
-                let names = crawl.tables.into_iter().map(|table| table.name);
-                return Err(one_table(path, &names.collect::<Vec<_>>()));
-            }
-            Self::Csv(_, escape) => {
-                let mut csv = Csv::new(&mut file).escape_formulas(*escape);
-                crawl.write(&mut csv).await?
-            }
-            _ => crawl.write(&mut JsonLines::new(&mut file)).await?,
-        };
-        file.publish()
-            .map_err(|error| lost(path, &error, database))?;
-        let path = path.display();
-        output::say(&format!("  {} in {path}", plural(written, "item")));
-        Ok(())
-    }
+    let written = crawl.write(&mut *file.export()).await?;
+    file.publish().map_err(lost)?;
+    let path = path.display();
+    output::say(&format!("  {} in {path}", plural(written, "item")));
+    Ok(())
 }
 
 fn one_table(path: &Path, tables: &[String]) -> Failure {
@@ -103,10 +65,6 @@ fn one_table(path: &Path, tables: &[String]) -> Failure {
         tables.join(", ")
     ))
     .more("write .jsonl, or one table later:  nephila query --format csv \"select …\"")
-}
-
-fn cannot(path: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("can't write {}: {error}", path.display()))
 }
 
 /// The crawl is over, and only its file is missing.

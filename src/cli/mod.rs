@@ -19,7 +19,9 @@ mod config;
 mod crawl;
 mod database;
 mod demo;
+mod destination;
 mod explain;
+mod export;
 mod failed;
 mod failure;
 mod fetch;
@@ -115,6 +117,7 @@ enum Command {
     Retry(Box<retry::Retry>),
     List(list::List),
     Query(query::Query),
+    Export(export::ExportOf),
     Stats(stats::Stats),
     Failed(failed::Failed),
     Hosts(hosts::Hosts),
@@ -191,6 +194,7 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Bench(bench) => block_on(bench.run(db)),
         Command::List(list) => block_on(list.run(db)),
         Command::Query(query) => block_on(query.run(db)),
+        Command::Export(export) => block_on(export.run(db)),
         Command::Stats(stats) => block_on(stats.run(db)),
         Command::Explain(explain) => block_on(explain.run(db)),
         Command::Gen(generate) => block_on(generate.run()),

@@ -1,4 +1,4 @@
-//! Rows as files: JSON Lines, JSON and CSV.
+//! Rows as files: JSON Lines, JSON, CSV and XML.
 //!
 //! A writer gets the columns once and then row by row, so that a result of any size passes through
 //! without being held. [`WholeFile`] makes the file appear at its name only when it is complete.
@@ -19,10 +19,14 @@
 mod csv;
 mod file;
 mod json;
+mod packed;
+mod xml;
 
 pub use csv::Csv;
 pub use file::WholeFile;
 pub use json::{JsonArray, JsonLines, write_json};
+pub use packed::{Packed, Packing};
+pub use xml::Xml;
 
 use std::io;
 

@@ -208,6 +208,66 @@ async fn the_life_of_a_url() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tables_as_files() {
+    let folder = quotes().await;
+    let export = |args: &[&str]| {
+        let ran = folder.run_args(&[&["export"], args].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran
+    };
+    let said = export(&["quotes", "-o", "quotes.jsonl"]).stderr;
+    let lines = folder.read("quotes.jsonl");
+    let rows = lines.lines().count();
+    assert!(
+        rows >= 10 && said == format!("  {rows} rows in quotes.jsonl\n"),
+        "{said}"
+    );
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert!(
+        first["tags"].is_array() && first.get("_url").is_none(),
+        "{first}"
+    );
+    assert_eq!(export(&["quotes"]).stdout, lines);
+    export(&["quotes", "-o", "all.json", "--provenance"]);
+    let all: serde_json::Value = serde_json::from_str(&folder.read("all.json")).unwrap();
+    assert!(all[0]["_url"].is_string(), "{}", all[0]);
+
+    export(&["quotes", "-o", "quotes.jsonl.gz"]);
+    let mut unpacked = String::new();
+    let packed = std::fs::File::open(folder.path("quotes.jsonl.gz")).unwrap();
+    flate2::read::GzDecoder::new(packed)
+        .read_to_string(&mut unpacked)
+        .unwrap();
+    assert_eq!(unpacked, lines);
+    export(&["quotes", "-o", "quotes.jsonl.zst"]);
+    let packed = std::fs::read(folder.path("quotes.jsonl.zst")).unwrap();
+    assert_eq!(zstd::decode_all(&packed[..]).unwrap(), lines.as_bytes());
+    export(&[
+        "select author, count(*) from quotes group by 1 order by 1 limit 1",
+        "-o",
+        "top.xml",
+    ]);
+    let xml = folder.read("top.xml");
+    assert!(
+        xml.contains("<row><author>") && xml.contains("<column name=\"count(*)\">"),
+        "{xml}"
+    );
+    export(&["select '=1+1' as a", "-o", "a.csv", "--escape-formulas"]);
+    assert_eq!(folder.read("a.csv"), "a\n'=1+1\n");
+
+    // What can't be written whole leaves the file that was there.
+    let ran = folder.run_args(&["export", "select nope from quotes", "-o", "quotes.jsonl"]);
+    assert_eq!(ran.code, 2);
+    assert_eq!(folder.read("quotes.jsonl"), lines);
+    let ran = folder.run("export quote -o q.csv");
+    assert_eq!(ran.code, 2);
+    let expected =
+        "error: no table of items `quote`; did you mean `quotes`?\n     there are: quotes\n";
+    assert_eq!(ran.stderr, expected);
+    assert!(!folder.path("q.csv").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn items_as_files() {
     let site = site().await;
     let folder = Folder::new();
@@ -223,7 +283,7 @@ async fn items_as_files() {
     let refused = check("-o quotes.txt", 2);
     insta::assert_snapshot!(refused.said(), @r"
     error: -o quotes.txt: its name says no format
-         write .jsonl or .csv, or - for JSON Lines on standard output
+         write .jsonl, .csv, .json or .xml, perhaps with .gz or .zst after it; or - for JSON Lines on standard output
     exit 2
     ");
     insta::assert_snapshot!(check("-o no/such/folder/q.csv", 2).said(), @r"
