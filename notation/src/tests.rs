@@ -114,7 +114,7 @@ fn json() {
     check("json:books[0]", "json $.books[0]");
     check("json:[0].a", "json $[0].a");
     check("json:..a", "json $...a");
-    check("json:$..[?@.n > 3]", "json $..[?@.n > 3]");
+    check("json:$..[?@.n > 3]", "json $..[?@['n']>3]");
     check("json:", "invalid JSON path: nothing is selected");
     assert!(described("json:$.a[").starts_with("invalid JSON path: "));
 }

@@ -3,6 +3,7 @@
 
 use super::database::Database;
 use super::failure::Failure;
+use super::spiders;
 use crate::item::Value;
 use crate::request::{StepRef, without_logins};
 use crate::settings::closest;
@@ -36,14 +37,17 @@ pub(super) async fn check(
             Some(name) => format!("renamed to `{name}`?  add"),
             None => "renamed?  add".to_owned(),
         };
+        let add = if spiders::is_declared(spider.name()) {
+            format!("was = \"{step}\" in its section")
+        } else {
+            format!("#[step(was = \"{step}\")] above it")
+        };
         return Err(Failure::usage(format!(
             "{} queued for step `{step}`, which spider `{}` no longer has",
             plural(count, "request"),
             spider.name()
         ))
-        .more(format!(
-            "{renamed} #[step(was = \"{step}\")] above it, or was = \"{step}\" in its section of a .toml"
-        ))
+        .more(format!("{renamed} {add}"))
         .more(format!(
             "or drop them:  nephila retry {}{} --step {step} --discard",
             last_run(&*reader, open).await?,

@@ -106,6 +106,12 @@ fn is_bundled() -> bool {
     packages().all(|package| package.folder == env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Whether the spider of this name stands in a file of the project.
+pub(super) fn is_declared(name: &str) -> bool {
+    let is_own = |known: &Known| matches!(known, Known::File(_)) && known.name() == name;
+    all().iter().any(is_own)
+}
+
 /// All spiders by name, those of the program and those in files.
 pub(super) fn all() -> Vec<Known> {
     let mut all = files();
