@@ -59,9 +59,9 @@ impl Graph {
     async fn node(&self, page: Page) -> Result<Node> {
         let node: Node = page.item()?;
         match node.value % 1_000 {
-            0 => return Err("one in a thousand fails".into()),
-            1 => panic!("one in a thousand panics"),
-            2..12 => tokio::time::sleep(Duration::from_millis(50)).await,
+            500 => return Err("one in a thousand fails".into()),
+            501 => panic!("one in a thousand panics"),
+            502..512 => tokio::time::sleep(Duration::from_millis(50)).await,
             _ => {}
         }
         page.follow("a", Self::node)?;
@@ -145,7 +145,7 @@ async fn soak(time: Duration) -> Result {
     drop(server.stdin.take());
     server.wait()?;
     if report.stop != Stop::Limit("max_time") {
-        return Err(format!("stopped by {:?}", report.stop).into());
+        return Err(format!("stopped by {:?}: {:?}", report.stop, report.statistics).into());
     }
     let statistics = &report.statistics;
     println!(

@@ -88,7 +88,8 @@ impl Strangers {
             self.0.retain(|_, next| *next > now);
         }
         if next > now {
-            self.0.insert(key, next);
+            let known = self.0.entry(key).or_insert(next);
+            *known = next.max(*known);
         }
     }
 
@@ -602,6 +603,17 @@ impl Dispatcher {
     /// What an exchange tells of its host.
     pub(super) fn learn(&mut self, exchange: &Exchange) {
         let key = exchange.key.host;
+        if self.frontier.host(key).is_none() {
+            // It was let go of meanwhile; when it comes back, its word still counts.
+            let asked = exchange
+                .trouble
+                .as_ref()
+                .and_then(|trouble| trouble.retry_after);
+            let now = Instant::now();
+            self.strangers
+                .note(key, now + asked.unwrap_or_default(), now);
+            return;
+        }
         match &exchange.trouble {
             Some(trouble) if self.frontier.is_news(key, exchange.started) => {
                 match self.blame(exchange, trouble) {

@@ -1,11 +1,15 @@
 //! Every statement of the hot path finds its rows by an index: a scan costs nothing in a test and
 //! everything in a crawl of ten million pages.
 
+use std::sync::Arc;
+
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::file::{self, Place};
-use super::{again, commit, lease, links, pages, take, tickets, visits};
+use super::table::Table;
+use super::{again, commit, lease, links, pages, table, take, tickets, visits};
+use crate::item::{Column, Kind, Schema};
 
 async fn plan(db: &mut SqliteConnection, sql: &str) -> Vec<String> {
     sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
@@ -57,6 +61,34 @@ async fn hot_statements_search() {
     }
     file::steady(&mut db).await.unwrap();
     check(&mut db).await;
+}
+
+/// Those that write items, with and without a key.
+#[tokio::test]
+async fn statements_of_item_tables_search() {
+    let mut db = file::writer(&Place::Memory).await.unwrap();
+    for (name, key) in [("books", ["url"].as_slice()), ("visits", &[])] {
+        let column = |name: &'static str, kind| Column {
+            name: name.into(),
+            kind,
+            nullable: false,
+        };
+        let columns = vec![column("url", Kind::Text), column("price", Kind::Real)];
+        let schema = Arc::new(Schema::new(name, columns, key).unwrap());
+        table::make(&mut db, &schema).await.unwrap();
+        let index = visits::by_page(name);
+        sqlx::query(AssertSqlSafe(index))
+            .execute(&mut db)
+            .await
+            .unwrap();
+        let table = Table::new(schema);
+        let of_pages = visits::hot_of(name);
+        for sql in table.hot().chain(of_pages.iter().map(String::as_str)) {
+            let steps = plan(&mut db, sql).await;
+            let bad = steps.iter().filter(|step| is_bad(step)).collect::<Vec<_>>();
+            assert!(bad.is_empty(), "{bad:?} in {steps:#?}\n{sql:.300}");
+        }
+    }
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub(super) fn find_ready(writer: &Writer, record: &Record) -> Option<Arc<Table>>
         .cloned()
 }
 
-async fn make(db: &mut SqliteConnection, schema: &Schema) -> Result<(), Failure> {
+pub(super) async fn make(db: &mut SqliteConnection, schema: &Schema) -> Result<(), Failure> {
     let exists: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ? COLLATE NOCASE)",
     )
@@ -239,7 +239,7 @@ const PROVENANCE_NAMES: [&str; 8] = [
 ];
 
 impl Table {
-    fn new(schema: Arc<Schema>) -> Self {
+    pub(super) fn new(schema: Arc<Schema>) -> Self {
         Self {
             content: Content::new(schema.columns()),
             find: (!schema.key_positions().is_empty()).then(|| find(&schema)),
@@ -309,4 +309,13 @@ fn on_conflict(schema: &Schema) -> String {
            \"_page\" = excluded.\"_page\", \"_run\" = excluded.\"_run\", \"_url\" = excluded.\"_url\",
            \"_last_seen\" = excluded.\"_last_seen\", \"_hash\" = excluded.\"_hash\", \"_gone\" = NULL"
     )
+}
+
+/// The statements whose plans are promised.
+#[cfg(test)]
+impl Table {
+    pub(super) fn hot(&self) -> impl Iterator<Item = &str> {
+        let all = self.find.iter().chain([&self.insert]);
+        all.flat_map(Many::texts)
+    }
 }

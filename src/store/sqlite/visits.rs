@@ -47,6 +47,21 @@ pub(super) async fn write(db: &mut SqliteConnection, pages: &[Written<'_>]) -> R
     Ok(())
 }
 
+/// An index that only later rounds need: nobody else asks for items by their page.
+pub(super) fn by_page(table: &str) -> String {
+    format!("CREATE INDEX IF NOT EXISTS \"{table}__page\" ON \"{table}\" (\"_page\")")
+}
+
+const SEEN: &str = "SET \"_run\" = ?, \"_last_seen\" = ? WHERE \"_gone\" IS NULL";
+const GONE: &str = "SET \"_gone\" = ?2 WHERE \"_run\" <> ?1 AND \"_gone\" IS NULL";
+
+/// An update of the items of some pages. The table's name was checked when it was made.
+fn of_pages(update: &str, table: &str, pages: &[i64]) -> String {
+    let numbers: Vec<String> = pages.iter().map(|page| format!("({page})")).collect();
+    let numbers = numbers.join(",");
+    format!("UPDATE \"{table}\" {update} AND \"_page\" IN (VALUES {numbers})")
+}
+
 /// Keeps the items of a later round's pages true: those of an unchanged page are seen again, and those
 /// that their page, read or missing, does not have any more are gone. After the items are written.
 pub(super) async fn settle(
@@ -69,18 +84,12 @@ pub(super) async fn settle(
     }
     let tables: Vec<(String, String)> = sqlx::query_as(ITEM_TABLES).fetch_all(&mut *db).await?;
     for (table, _) in tables {
-        // The name was checked when the table was made.
-        let seen = format!(
-            "UPDATE \"{table}\" SET \"_run\" = ?, \"_last_seen\" = ? WHERE \"_gone\" IS NULL AND \"_page\" IN (VALUES"
-        );
-        let gone = format!(
-            "UPDATE \"{table}\" SET \"_gone\" = ?2 WHERE \"_run\" <> ?1 AND \"_gone\" IS NULL AND \"_page\" IN (VALUES"
-        );
-        for (update, pages) in [(seen, &unchanged), (gone, &read)] {
+        sqlx::query(AssertSqlSafe(by_page(&table)))
+            .execute(&mut *db)
+            .await?;
+        for (update, pages) in [(SEEN, &unchanged), (GONE, &read)] {
             for piece in pages.chunks(200) {
-                let numbers: Vec<String> = piece.iter().map(|page| format!("({page})")).collect();
-                let sql = format!("{update} {})", numbers.join(","));
-                sqlx::query(AssertSqlSafe(sql))
+                sqlx::query(AssertSqlSafe(of_pages(update, &table, piece)))
                     .persistent(false)
                     .bind(active.run)
                     .bind(stamp)
@@ -117,4 +126,11 @@ pub(super) async fn spend(
 #[cfg(test)]
 pub(super) fn hot() -> impl Iterator<Item = &'static str> {
     VISIT.texts()
+}
+
+/// The same of a table of items.
+#[cfg(test)]
+pub(super) fn hot_of(table: &str) -> Vec<String> {
+    let of = |update| of_pages(update, table, &[1, 2, 3]);
+    vec![of(SEEN), of(GONE)]
 }
