@@ -216,6 +216,40 @@ mod tests {
         check(&[], "no such host").await;
     }
 
+    /// A machine that says it has IPv6, and a server that has not.
+    #[tokio::test]
+    async fn an_address_where_nobody_listens_is_passed_over() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut server = tokio::task::JoinSet::new();
+        server.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let answer = b"HTTP/1.1 204 No\r\nConnection: close\r\n\r\n";
+                let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 1024]).await;
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await;
+            }
+        });
+        let guard = Guard::new();
+        guard.allow_host("two.example");
+        for addresses in [&["::1", "127.0.0.1"], &["127.0.0.1", "::1"]] {
+            let (resolver, _) = resolver(&guard, addresses);
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let tls = rustls::ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth();
+            let client = reqwest::Client::builder()
+                .no_proxy()
+                .tls_backend_preconfigured(tls)
+                .dns_resolver(Arc::new(resolver))
+                .build()
+                .unwrap();
+            let url = format!("http://two.example:{port}/");
+            assert_eq!(client.get(url).send().await.unwrap().status(), 204);
+        }
+    }
+
     #[tokio::test]
     async fn a_host_may_be_allowed_later() {
         let guard = Guard::new();
