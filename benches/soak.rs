@@ -125,7 +125,9 @@ async fn soak(time: Duration) -> Result {
         settings.retry_delay = Duration::from_millis(5);
         settings.max_retry_delay = Duration::from_millis(20);
         settings.max_host_errors = u32::MAX;
-        settings.max_pages_per_host = u64::MAX;
+        // The graph has no end, which others would be protected from.
+        settings.max_pages_per_host = 0;
+        settings.max_query_mixes = 0;
     });
     let crawl = crawl.run();
     tokio::pin!(crawl);
