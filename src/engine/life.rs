@@ -67,13 +67,28 @@ enum End {
     /// A middleware did not let it pass.
     Skip { message: String },
     /// It goes back into the queue.
-    Again { message: String, delay: Duration },
+    Again {
+        message: String,
+        delay: Duration,
+        /// As one of its tries.
+        counts: bool,
+    },
     /// It is a file now.
     Saved(Response),
     /// It leads elsewhere.
     Redirect(Response),
     /// It is as it was; the step is spared it.
     Unchanged(Response),
+}
+
+impl End {
+    fn again(message: String, delay: Duration) -> Self {
+        Self::Again {
+            message,
+            delay,
+            counts: true,
+        }
+    }
 }
 
 /// What an exchange goes by, and holds as long as it lasts.
@@ -161,7 +176,7 @@ pub(super) async fn live(
             if pass.expire(&shared, &ticket) {
                 let message = "logged out".to_owned();
                 let delay = Duration::ZERO;
-                End::Again { message, delay }
+                End::again(message, delay)
             } else {
                 End::Fail {
                     reason: "login",
@@ -235,8 +250,12 @@ async fn conclude(
             );
             commit(shared, finished(&ticket, Verdict::Page(row), took)).await;
         }
-        End::Again { message, delay } => {
-            let verdict = again(message, delay);
+        End::Again {
+            message,
+            delay,
+            counts,
+        } => {
+            let verdict = again(message, delay, counts);
             commit(shared, finished(&ticket, verdict, took)).await;
         }
         End::Unchanged(response) => {
@@ -335,18 +354,18 @@ async fn give_way(
     let _ = dispatcher.send(Message::Fetched(exchange)).await;
     let seconds = took.as_secs_f32();
     let message = format!("gave way to others after {seconds:.1} s without a whole answer");
-    let verdict = again(message, shared.settings.retry_delay);
+    let verdict = again(message, shared.settings.retry_delay, true);
     commit(shared, finished(ticket, verdict, took)).await;
 }
 
-fn again(message: String, delay: Duration) -> Verdict {
+fn again(message: String, delay: Duration, counts: bool) -> Verdict {
     let due = clock::now()
         .saturating_add(signed(delay))
         .unwrap_or(Timestamp::MAX);
     Verdict::Retry {
         due,
         message,
-        counts: true,
+        counts,
     }
 }
 
@@ -488,16 +507,16 @@ fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>
             }
             let asked = error.response.as_ref();
             let asked = asked.and_then(|response| self::asked(response));
-            // The first may be the rest of another's answer; the second has a connection of its own.
-            let class = match error.kind {
-                FailureKind::Protocol if tries == 0 => Class::Reset,
-                kind => class_of(kind),
-            };
-            return match again(class, asked) {
-                Some(delay) => End::Again {
+            let retries = ticket.request.retries;
+            if error.is_inconclusive && retry::budget(Class::Reset, retries, &shared.settings) > 0 {
+                return End::Again {
                     message: error.message,
-                    delay,
-                },
+                    delay: backoff.wait(0, fastrand::f64(), None),
+                    counts: false,
+                };
+            }
+            return match again(class_of(error.kind), asked) {
+                Some(delay) => End::again(error.message, delay),
                 None => End::Fail {
                     reason: error.kind.as_str(),
                     message: after_tries(error.message, ticket.tries),
@@ -530,10 +549,7 @@ fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>
         Class::Status(status.as_u16())
     };
     match again(class, self::asked(&response)) {
-        Some(delay) => End::Again {
-            message: answered(&ticket.request, status),
-            delay,
-        },
+        Some(delay) => End::again(answered(&ticket.request, status), delay),
         None => End::Fail {
             reason: "status",
             message: after_tries(answered(&ticket.request, status), ticket.tries),

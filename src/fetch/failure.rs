@@ -42,6 +42,7 @@ pub(super) fn explain(error: reqwest::Error, connect_timeout: Duration) -> Fetch
         message,
         source: Some(Box::new(error.without_url())),
         response: None,
+        is_inconclusive: false,
     }
 }
 
@@ -57,6 +58,7 @@ pub(super) fn explain_proxied(error: reqwest::Error, connect_timeout: Duration) 
         message,
         source: Some(Box::new(error.without_url())),
         response: None,
+        is_inconclusive: false,
     }
 }
 

@@ -303,11 +303,14 @@ impl HttpFetch {
         headers: HeaderMap,
     ) -> Result<reqwest::Response, FetchError> {
         let is_proxied = way != Way::Direct;
-        let explained = |error| explain(error, self.connect_timeout);
         let reuse = if self.suspects.take(&request.url) {
             Reuse::Alone
         } else {
             Reuse::Kept
+        };
+        let explained = |error| FetchError {
+            is_inconclusive: reuse == Reuse::Kept,
+            ..explain(error, self.connect_timeout)
         };
         let client = self.clients.client(way, &request.url, reuse);
         let client = client.map_err(explained)?;
@@ -434,8 +437,11 @@ impl Fetch for HttpFetch {
             let message = format!("no whole answer in {}", time_as_text(limit));
             return Err(FetchError::new(FailureKind::Timeout, message));
         };
-        self.suspects.note(&request.url, &outcome);
-        outcome
+        let is_new = self.suspects.note(&request.url, &outcome);
+        outcome.map_err(|mut error| {
+            error.is_inconclusive &= is_new && request.method.is_safe();
+            error
+        })
     }
 }
 

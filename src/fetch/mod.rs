@@ -137,6 +137,9 @@ pub struct FetchError {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// The answer, if one came that must not be taken for the page.
     pub response: Option<Box<Response>>,
+    /// The connection broke, and it may have been another request's doing: this one is asked again on
+    /// a connection of its own, and only what comes of that counts.
+    pub is_inconclusive: bool,
 }
 
 impl FetchError {
@@ -147,6 +150,7 @@ impl FetchError {
             message: message.into(),
             source: None,
             response: None,
+            is_inconclusive: false,
         }
     }
 

@@ -37,15 +37,15 @@ impl Suspects {
         }
     }
 
-    /// Notes how a request to `url` ended.
-    pub(super) fn note<T>(&self, url: &Url, outcome: &Result<T, FetchError>) {
-        let Err(error) = outcome else { return };
-        if matches!(error.kind, FailureKind::Reset | FailureKind::Protocol) {
-            let mut urls = self.urls.lock().unwrap_or_else(PoisonError::into_inner);
-            if urls.len() < MAX {
-                urls.insert(self.hasher.hash_one(url));
-                self.any.store(true, Ordering::Relaxed);
-            }
+    /// Notes how a request to `url` ended; whether it is one of them from now on, and was not before.
+    pub(super) fn note<T>(&self, url: &Url, outcome: &Result<T, FetchError>) -> bool {
+        let Err(error) = outcome else { return false };
+        if !matches!(error.kind, FailureKind::Reset | FailureKind::Protocol) {
+            return false;
         }
+        let mut urls = self.urls.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = urls.len() < MAX && urls.insert(self.hasher.hash_one(url));
+        self.any.store(!urls.is_empty(), Ordering::Relaxed);
+        is_new
     }
 }

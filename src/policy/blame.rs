@@ -4,7 +4,8 @@
 //! now" for ever, must not hold up its neighbours. One looks like the other, so the evidence is what
 //! the host does for others:
 //!
-//! * **No answer**: a host that answered somebody well while this request waited in vain is alive.
+//! * **No answer**: a host that answered somebody well while this request waited in vain is alive. One
+//!   that took the connection, and answered well before, has credit, as below.
 //! * **429 and 503**: a `Retry-After` that can be meant is the host's word, and is believed. Without
 //!   one, a host that answers well has credit: the failure may be the URL's, so there is a short pause
 //!   for all, and nothing more. Good answers earn credit and failures spend it, so a host that refuses
@@ -80,17 +81,21 @@ impl Standing {
             _ if !class.is_of_host() => Blame::Url,
             Class::Blocked => Blame::Host,
             Class::Status(_) if said_when => Blame::Host,
-            Class::Status(_) => match self.credit.checked_sub(ANSWERS_PER_CREDIT) {
-                Some(left) => {
-                    self.credit = left;
-                    Blame::Doubt
-                }
-                None => Blame::Host,
-            },
+            Class::Status(_) if self.spend_credit() => Blame::Doubt,
+            Class::Status(_) => Blame::Host,
             // What failed before is no witness against a host that answers others.
             _ if self.well_at.is_some_and(|at| tries > 0 || at >= started) => Blame::Url,
+            // Where all good pages are done, those are left that never answer.
+            Class::Timeout if self.spend_credit() => Blame::Url,
             _ => Blame::Host,
         }
+    }
+
+    /// Whether there was credit for one more doubt.
+    fn spend_credit(&mut self) -> bool {
+        let left = self.credit.checked_sub(ANSWERS_PER_CREDIT);
+        self.credit = left.unwrap_or(self.credit);
+        left.is_some()
     }
 
     /// How long a request may take before it gives way to those that wait behind it; none as long as
@@ -145,6 +150,21 @@ mod tests {
         }
         assert_eq!(host.blame(busy, false, now, 3), Blame::Doubt);
         assert_eq!(host.blame(busy, false, now, 3), Blame::Host);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pages_that_never_answer_have_credit_too() {
+        let now = Instant::now();
+        let mut host = Standing::default();
+        for _ in 0..2 * ANSWERS_PER_CREDIT {
+            host.answered(now, now);
+        }
+        let later = now + SECOND;
+        let mut blame = |class| host.blame(class, false, later, 0);
+        assert_eq!(blame(Class::Connect), Blame::Host, "nobody is there");
+        for expected in [Blame::Url, Blame::Url, Blame::Host] {
+            assert_eq!(blame(Class::Timeout), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@ mod mutations;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod hostile;
 mod item;
 #[cfg(test)]
 mod poison;

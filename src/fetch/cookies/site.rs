@@ -7,6 +7,10 @@ use url::Url;
 
 use super::rules;
 
+/// What servers take of one header: nginx 8 KiB, Apache 8,190 bytes. More, and they answer nothing but
+/// errors; so a site can't shut visitors out by what it sets.
+const MAX_HEADER_BYTES: usize = 8_190;
+
 /// A few cookies, looked at one by one.
 #[derive(Default)]
 pub(super) struct Site {
@@ -32,7 +36,8 @@ impl Site {
         self.cookies.is_empty()
     }
 
-    /// The cookies for `url` as one header.
+    /// The cookies for `url` as one header: those of the longest path first, then the oldest, as far as
+    /// they fit.
     pub(super) fn header(&self, url: &Url) -> Option<String> {
         let mut fitting: Vec<&Kept> = self
             .cookies
@@ -44,6 +49,10 @@ impl Site {
         for kept in fitting {
             let (name, value) = kept.cookie.name_value();
             let separator = if header.is_empty() { "" } else { "; " };
+            let more = separator.len() + name.len() + "=".len() + value.len();
+            if !header.is_empty() && header.len() + more > MAX_HEADER_BYTES {
+                continue;
+            }
             header.extend([separator, name, "=", value]);
         }
         (!header.is_empty()).then_some(header)

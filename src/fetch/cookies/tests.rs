@@ -284,6 +284,24 @@ fn a_site_drops_what_was_set_first() {
 }
 
 #[test]
+fn a_header_has_what_servers_take() {
+    let jar = Jar::new();
+    let big = |n: usize| format!("big{n}={}", "x".repeat(4_000));
+    let fields = ["login=1".into(), big(0), big(1), big(2), "small=1".into()];
+    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+    set(&jar, "http://a.example/", &fields);
+    let header = sent(&jar, "http://a.example/");
+    let names = header
+        .split("; ")
+        .filter_map(|cookie| cookie.split('=').next());
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["login", "big0", "big1", "small"]
+    );
+    assert!(header.len() <= 8_190);
+}
+
+#[test]
 fn the_jar_drops_the_site_used_longest_ago() {
     let jar = Jar::new();
     set(&jar, "http://login.example/", &["session=1"]);

@@ -70,14 +70,16 @@ impl<'a> Decoder<'a> {
     }
 
     fn into_sink(headers: &HeaderMap, limit: usize, sink: Sink<'a>) -> Result<Self, FetchError> {
+        let names = encodings(headers);
+        // Before there is a decoder for each, which takes 50 KB.
+        if names.len() > MAX_LAYERS {
+            let message = format!("{} content encodings, one in another", names.len());
+            return Err(FetchError::new(FailureKind::Encoding, message));
+        }
         let mut layers = Vec::new();
-        for name in encodings(headers) {
+        for name in names {
             let codec = codec::named(&name).ok_or_else(|| unknown(&name))?;
             layers.push(Layer::new(codec));
-        }
-        if layers.len() > MAX_LAYERS {
-            let message = format!("{} content encodings, one in another", layers.len());
-            return Err(FetchError::new(FailureKind::Encoding, message));
         }
         let has_window = |layer: &&Layer| layer.codec.has_large_window();
         let windows = layers.iter().filter(has_window).count();
@@ -237,6 +239,7 @@ async fn push(
                     kind: FailureKind::Encoding,
                     message,
                     response: None,
+                    is_inconclusive: false,
                     source: error.source,
                 }
             })?;
