@@ -79,10 +79,8 @@ impl Standing {
     pub fn blame(&mut self, class: Class, said_when: bool, started: Instant, tries: u16) -> Blame {
         match class {
             _ if !class.is_of_host() => Blame::Url,
-            Class::Blocked => Blame::Host,
-            Class::Status(_) if said_when => Blame::Host,
-            Class::Status(_) if self.spend_credit() => Blame::Doubt,
-            Class::Status(_) => Blame::Host,
+            Class::Status(_) if !said_when && self.spend_credit() => Blame::Doubt,
+            Class::Blocked | Class::Status(_) => Blame::Host,
             // What failed before is no witness against a host that answers others.
             _ if self.well_at.is_some_and(|at| tries > 0 || at >= started) => Blame::Url,
             // Where all good pages are done, those are left that never answer.

@@ -10,9 +10,10 @@ mod server;
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use server::{PLAIN, Server};
+use tokio::time::Instant;
 
 /// What a crawl of the real binary came to.
 struct Crawled {

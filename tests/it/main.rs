@@ -19,6 +19,7 @@ mod mutations;
 mod properties;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
 mod item;
 #[cfg(test)]
 mod poison;

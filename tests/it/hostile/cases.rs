@@ -90,7 +90,7 @@ pub(super) fn all() -> Vec<Case> {
 
 /// A whole answer whose connection may stay open.
 pub(super) fn html(title: &str, body: &str) -> Vec<u8> {
-    http("", &document(title, body))
+    http("", document(title, body))
 }
 
 pub(super) fn document(title: &str, body: &str) -> String {

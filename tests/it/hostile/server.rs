@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::cases::{Case, html};
 use crate::raw::{Act, perform, read};
@@ -102,18 +103,14 @@ impl State {
 
 /// The links, mixed well: a plain page next to each case, the rest behind them.
 fn index(cases: &[Case], port: u16) -> String {
+    let mut plain = (0..PLAIN).map(|number| format!("<a href='/plain/{number}'>plain</a>\n"));
     let mut body = String::from("<title>index</title>\n");
-    let mut plain = 0..PLAIN;
     for case in cases {
         let link = case.link.replace("PORT", &port.to_string());
-        body += &format!("<a href='{link}'>{link}</a>\n");
-        if let Some(number) = plain.next() {
-            body += &format!("<a href='/plain/{number}'>plain</a>\n");
-        }
+        let case = format!("<a href='{link}'>{link}</a>\n");
+        body.extend(std::iter::once(case).chain(plain.next()));
     }
-    for number in plain {
-        body += &format!("<a href='/plain/{number}'>plain</a>\n");
-    }
+    body.extend(plain);
     body
 }
 
