@@ -26,7 +26,6 @@ pub use error::{Origin, Place, SettingsError};
 pub use file::{FileKind, SettingsFile};
 pub use host::{HOST_SETTINGS, HostSettings, Hosts};
 pub use human::{parse_bytes, parse_duration, parse_rate};
-pub(crate) use identity::is_proxy_url;
 pub use identity::{AuthByOrigin, AuthSettings, ClientCertificate, SessionSettings, TlsVersion};
 pub use layers::{Layer, Origins};
 pub use limit::{PrefixBudget, QuietHours};

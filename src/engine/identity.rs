@@ -8,7 +8,7 @@ use super::life;
 use super::shared::Shared;
 use crate::fetch::{self, FailureKind, FetchError};
 use crate::policy::referrer::referer;
-use crate::request::{Referrer, ReferrerPolicy, Response, Session};
+use crate::request::{Referrer, ReferrerPolicy, Request, Response, Session};
 use crate::store::Ticket;
 
 /// Gives a request that names no session one of the pool, and says who it is, if there is more than
@@ -39,8 +39,14 @@ pub(super) fn is_refusal(status: StatusCode) -> bool {
 }
 
 /// Notes how the exchange was for the identity.
-pub(super) fn note(identity: &fetch::Identity, outcome: &Result<Response, FetchError>) {
+pub(super) fn note(
+    identity: &fetch::Identity,
+    request: &Request,
+    outcome: &Result<Response, FetchError>,
+) {
     match outcome {
+        // A proxy that the request has for itself.
+        Err(error) if error.kind == FailureKind::Proxy && request.proxy.is_some() => {}
         Ok(response) => identity.note(!is_refusal(response.status)),
         Err(error) if matches!(error.kind, FailureKind::Proxy | FailureKind::BlockPage) => {
             identity.note(false);

@@ -151,7 +151,7 @@ pub(super) async fn live(
         response.is_ok_and(|response| pass.is_void(&ticket.request, response))
     });
     if let (Some(identity), None) = (identity, &logged_out) {
-        identity::note(&identity, &outcome);
+        identity::note(&identity, &ticket.request, &outcome);
     }
     let exchange = Exchange {
         key: ticket.key,

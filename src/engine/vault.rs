@@ -12,11 +12,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::fetch::{self, FailureKind, FetchError};
-use crate::request::{Identity, Request};
+use crate::request::{Identity, Proxy, Request};
 
 /// Different secrets that are kept; those that were not used for longest are dropped.
 const MAX_SECRETS: usize = 10_000;
 const KEPT: &str = "kept:";
+/// That of `KEPT` where it stands for a user name.
+const COLON: &str = "%3A";
 
 /// The secrets of a crawl's requests, by their keyed hashes.
 pub(super) struct Vault {
@@ -41,7 +43,8 @@ impl Vault {
         }
     }
 
-    /// Takes what is secret out of `request`: headers, the login in its URL, a body that is marked.
+    /// Takes what is secret out of `request`: headers, the logins in its URL and its proxy's, a body
+    /// that is marked.
     pub(super) fn seal(&self, request: &mut Request) {
         if let Some(basic) = fetch::take_login(&mut request.url) {
             let name = header::AUTHORIZATION;
@@ -56,6 +59,13 @@ impl Vault {
                 }
             }
         }
+        if let Some(proxy) = &mut request.proxy
+            && let Some(login) = proxy.login()
+            && kept_login(&login).is_none()
+        {
+            let kept = self.keep_header(login.as_bytes());
+            proxy.set_login(&String::from_utf8_lossy(&kept).replace(':', COLON));
+        }
         if request.secret_body
             && let Some(body) = &mut request.body
             && !is_kept(body)
@@ -66,14 +76,31 @@ impl Vault {
 
     /// Puts what is secret back; gives what stood in its place, if something did.
     pub(super) fn open(&self, request: &mut Request) -> Result<Option<Sealed>, FetchError> {
-        let is_sealed = |value: &HeaderValue| value.is_sensitive() && is_kept(value.as_bytes());
-        if !request.secret_body && !request.headers.values().any(is_sealed) {
+        let login = request.proxy.as_ref().and_then(Proxy::login);
+        let login = login.and_then(|login| kept_login(&login));
+        if !request.secret_body && login.is_none() && !request.headers.values().any(is_sealed) {
             return Ok(None);
         }
         let sealed = Sealed {
             headers: request.headers.clone(),
             body: request.body.clone(),
+            proxy: request.proxy.clone(),
         };
+        match self.fill(request, login.as_deref()) {
+            Ok(()) => Ok(Some(sealed)),
+            Err(lost) => {
+                // None of it may be left open.
+                sealed.close(request);
+                Err(lost)
+            }
+        }
+    }
+
+    fn fill(&self, request: &mut Request, login: Option<&str>) -> Result<(), FetchError> {
+        if let (Some(login), Some(proxy)) = (login, &mut request.proxy) {
+            let known = self.kept(login.as_bytes()).ok_or_else(lost_login)?;
+            proxy.set_login(&String::from_utf8_lossy(&known));
+        }
         for (name, value) in &mut request.headers {
             if is_sealed(value) {
                 let known = self.kept(value.as_bytes());
@@ -87,7 +114,7 @@ impl Vault {
         {
             *body = self.kept(body).ok_or_else(|| lost("body"))?;
         }
-        Ok(Some(sealed))
+        Ok(())
     }
 
     fn keep_header(&self, value: &[u8]) -> Vec<u8> {
@@ -146,6 +173,7 @@ impl Kept {
 pub(super) struct Sealed {
     headers: HeaderMap,
     body: Option<Bytes>,
+    proxy: Option<Proxy>,
 }
 
 impl Sealed {
@@ -153,6 +181,7 @@ impl Sealed {
     pub(super) fn close(self, request: &mut Request) {
         request.headers = self.headers;
         request.body = self.body;
+        request.proxy = self.proxy;
     }
 }
 
@@ -165,11 +194,28 @@ fn is_credential(name: &HeaderName) -> bool {
     .contains(name)
 }
 
+fn is_sealed(value: &HeaderValue) -> bool {
+    value.is_sensitive() && is_kept(value.as_bytes())
+}
+
 fn is_kept(value: &[u8]) -> bool {
     let number = value.strip_prefix(KEPT.as_bytes());
     number
         .and_then(|number| std::str::from_utf8(number).ok())
         .is_some_and(|number| number.parse::<i64>().is_ok())
+}
+
+/// What a proxy's login is kept under, if it is one that is kept.
+fn kept_login(login: &str) -> Option<String> {
+    let kept = login.replace(COLON, ":");
+    // As it would be written, a login that looks the same has its own colon.
+    (!login.contains(':') && is_kept(kept.as_bytes())).then_some(kept)
+}
+
+fn lost_login() -> FetchError {
+    let message = "the login of its own proxy is gone with an earlier run: say `.proxy(..)` again in \
+                   `start()`, or name the proxy in the settings";
+    FetchError::new(FailureKind::Other, message)
 }
 
 fn lost(what: &str) -> FetchError {
@@ -198,6 +244,7 @@ mod tests {
             .insert("x-open", HeaderValue::from_static("open"));
         request.body = Some("pin=hunter2".into());
         request.secret_body = true;
+        request.proxy = "http://ann:hunter2@proxy.example:1".parse().ok();
         request
     }
 
@@ -207,7 +254,12 @@ mod tests {
         let mut sealed = request();
         vault.seal(&mut sealed);
         let bytes: Vec<&[u8]> = sealed.headers.values().map(HeaderValue::as_bytes).collect();
-        let shown = format!("{} {bytes:?} {:?}", sealed.url, sealed.body);
+        let shown = format!(
+            "{} {bytes:?} {:?} {}",
+            sealed.url,
+            sealed.body,
+            sealed.proxy.as_ref().unwrap().as_str()
+        );
         let as_numbers = format!("{:?}", b"hunter2");
         assert!(
             !shown.contains(as_numbers.trim_matches(['[', ']'])),
@@ -219,6 +271,7 @@ mod tests {
         assert_eq!(sealed, stored, "sealing twice is sealing once");
 
         let placeholder = vault.open(&mut sealed).unwrap().unwrap();
+        assert_eq!(sealed.proxy, request().proxy);
         assert_eq!(sealed.headers["x-key"], "hunter2");
         assert_eq!(sealed.headers["cookie"], "a=hunter2");
         assert_eq!(sealed.headers["authorization"], "Basic YW5uOmh1bnRlcjI=");
@@ -235,11 +288,20 @@ mod tests {
         vault.seal(&mut stored);
         let resumed = Vault::new(Identity::new([1; 16]));
         let error = resumed.open(&mut stored.clone()).map(|_| ()).unwrap_err();
+        assert!(
+            error.message.starts_with("the login of its own proxy"),
+            "{error}"
+        );
+        stored.proxy = None;
+        let error = resumed.open(&mut stored.clone()).map(|_| ()).unwrap_err();
         assert!(error.message.starts_with("its secret header `"), "{error}");
         // Headers are known by their value, bodies are gone.
         resumed.seal(&mut request());
         let error = resumed.open(&mut stored.clone()).map(|_| ()).unwrap_err();
         assert!(error.message.starts_with("its secret body"), "{error}");
+        let mut half = stored.clone();
+        resumed.open(&mut half).map(|_| ()).unwrap_err();
+        assert_eq!(half, stored, "nothing is left open");
         stored.secret_body = false;
         resumed.open(&mut stored).unwrap();
         assert_eq!(stored.headers["x-key"], "hunter2");

@@ -20,7 +20,7 @@ use super::session::{Identity, Sessions};
 use super::suspects::Suspects;
 use super::wait::Wait;
 use super::{FailureKind, Fetch, FetchError};
-use crate::request::{Request, Response, SavedFile, Source};
+use crate::request::{Proxy, Request, Response, SavedFile, Source};
 use crate::settings::Settings;
 
 /// Proxies that are tried for one exchange, if they can't be reached.
@@ -268,6 +268,9 @@ impl HttpFetch {
             let message = "the host is a proxy of this crawl";
             return Err(FetchError::new(FailureKind::Blocked, message));
         }
+        if let Some(own) = &request.proxy {
+            return self.send_by_own(own, request, headers).await;
+        }
         let proxies = self.sessions.proxies();
         let ways = proxies.ways(identity.route, Instant::now());
         if ways.is_empty() {
@@ -294,6 +297,29 @@ impl HttpFetch {
             }
         }
         Err(error.unwrap_or_else(|| FetchError::new(FailureKind::Proxy, "no proxy")))
+    }
+
+    /// Sends a request by the proxy that it names, and by no other.
+    async fn send_by_own(
+        &self,
+        proxy: &Proxy,
+        request: &Request,
+        headers: HeaderMap,
+    ) -> Result<reqwest::Response, FetchError> {
+        let way = match proxy.url() {
+            None => Way::Direct,
+            Some(url) => {
+                self.guard.allow_proxy(url.host_str().unwrap_or_default());
+                Way::Proxy(url.clone())
+            }
+        };
+        let outcome = self.send_by(way, request, headers).await;
+        outcome.map_err(|mut failed| {
+            if failed.kind == FailureKind::Proxy {
+                failed.message = format!("{proxy}: {}", failed.message);
+            }
+            failed
+        })
     }
 
     async fn send_by(

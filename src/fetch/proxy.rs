@@ -9,7 +9,8 @@ use url::Url;
 
 use super::FetchSetupError;
 use super::health::Health;
-use crate::settings::{ProxyUrl, Settings, is_proxy_url};
+use crate::request;
+use crate::settings::{ProxyUrl, Settings};
 
 /// A proxy of [`Proxies`], by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +37,7 @@ pub(super) struct Proxies {
 }
 
 struct Proxy {
-    /// `None` goes out directly.
-    url: Option<Url>,
+    way: request::Proxy,
     health: Mutex<Health>,
 }
 
@@ -85,7 +85,7 @@ impl Proxies {
 
     /// The hosts of all of them.
     pub(super) fn hosts(&self) -> impl Iterator<Item = &str> {
-        let urls = self.all.iter().filter_map(|proxy| proxy.url.as_ref());
+        let urls = self.all.iter().filter_map(|proxy| proxy.way.url());
         urls.filter_map(Url::host_str)
     }
 
@@ -117,18 +117,13 @@ impl Proxies {
     }
 
     pub(super) fn url(&self, id: ProxyId) -> Option<&Url> {
-        self.all.get(id.0)?.url.as_ref()
+        self.all.get(id.0)?.way.url()
     }
 
     /// Its host and port, for people.
     pub(super) fn name(&self, id: ProxyId) -> String {
-        match self.url(id) {
-            None => "the direct way".to_owned(),
-            Some(url) => match (url.host_str().unwrap_or_default(), url.port()) {
-                (host, Some(port)) => format!("proxy {host}:{port}"),
-                (host, None) => format!("proxy {host}"),
-            },
-        }
+        let proxy = self.all.get(id.0).map(|proxy| proxy.way.to_string());
+        proxy.unwrap_or_default()
     }
 
     /// Notes whether it could be used.
@@ -147,12 +142,9 @@ impl Proxies {
 }
 
 fn proxy(url: &ProxyUrl) -> Result<Proxy, FetchSetupError> {
-    let text = url.0.reveal()?;
-    if !is_proxy_url(&text) {
-        return Err(FetchSetupError::Proxy);
-    }
+    let way = url.0.reveal()?.parse();
     Ok(Proxy {
-        url: Url::parse(&text).ok().filter(|_| text != "direct"),
+        way: way.map_err(|_| FetchSetupError::Proxy)?,
         health: Mutex::default(),
     })
 }

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Request, Result, Session};
+use super::{Proxy, Request, Result, Session};
 
 type Sink<'a> = Box<dyn FnOnce(Request) -> Result + 'a>;
 
@@ -93,6 +93,16 @@ impl<'a> RequestBuilder<'a> {
     /// [`Session::Any`]. Else it is the page's session where that has a name, and any where not.
     pub fn session(self, session: impl Into<Session>) -> Self {
         self.change(|request| request.session = session.into())
+    }
+
+    /// The proxy of this request, with its redirects and retries: `http://user:password@host:3128`,
+    /// also `https://`, `socks5://`, `socks5h://`, or `direct`. It wins over its session's, the crawl's
+    /// and `no_proxy`. The login is a secret, as with [`secret_header`](Self::secret_header).
+    pub fn proxy(self, url: &str) -> Self {
+        self.try_change(|request| {
+            request.proxy = Some(url.parse::<Proxy>()?);
+            Ok(())
+        })
     }
 
     /// Higher comes first within its host; 0 by default.
@@ -191,6 +201,11 @@ mod tests {
         check(
             |request| request.header("a", "c\r\nd: e"),
             "the value of header `a` has a forbidden character",
+        );
+        check(
+            |request| request.proxy("gopher://ann:hunter2@p:1"),
+            "`p:1` is no proxy: it takes `http://`, `https://`, `socks5://` or `socks5h://`, a host and \
+             a port, as in http://user:password@proxy:3128, or `direct`",
         );
     }
 }

@@ -12,6 +12,7 @@ mod cookie;
 mod fingerprint;
 mod prescan;
 mod known;
+mod proxy;
 mod refresh;
 mod referrer;
 mod response;
@@ -26,6 +27,7 @@ pub use cookie::StoredCookie;
 pub use fingerprint::{Fingerprint, HostKey, Identity};
 pub(crate) use fingerprint::{HostMap, HostSet};
 pub use known::{KnownLinks, LinkBase};
+pub use proxy::{NoProxy, Proxy};
 pub use referrer::{Referrer, ReferrerPolicy};
 pub use refresh::Refresh;
 pub use response::{Response, SavedFile, Source};
@@ -83,6 +85,8 @@ pub struct Request {
     pub(crate) first_bytes: Option<usize>,
     /// Who makes it.
     pub session: Session,
+    /// The way out of this request, instead of its session's and the crawl's. No part of its identity.
+    pub proxy: Option<Proxy>,
     /// What to tell of the page where it was found, if that is not as the settings say.
     pub referrer: Option<Box<Referrer>>,
     /// The link it was, for [`KnownLinks`]; 0 if none.
@@ -109,6 +113,7 @@ impl Request {
             resend_body: false,
             first_bytes: None,
             session: Session::Any,
+            proxy: None,
             referrer: None,
             link: 0,
         }

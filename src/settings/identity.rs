@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::secret::{ProxyUrl, Secret};
+use crate::request::Proxy;
 
 /// Credentials for one origin: sent to it, and to nobody else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,18 +129,9 @@ pub(super) fn are_sessions(sessions: &BTreeMap<String, SessionSettings>) -> bool
 /// What stands in the environment is looked at when it is used.
 pub(super) fn is_proxy(proxy: &ProxyUrl) -> bool {
     match &proxy.0 {
-        Secret::Plain(url) => is_proxy_url(url),
+        Secret::Plain(url) => url.parse::<Proxy>().is_ok(),
         Secret::Env(_) => true,
     }
-}
-
-/// `direct`, or a URL of a proxy.
-pub(crate) fn is_proxy_url(text: &str) -> bool {
-    text == "direct"
-        || Url::parse(text).is_ok_and(|url| {
-            matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h")
-                && url.host_str().is_some_and(|host| !host.is_empty())
-        })
 }
 
 /// Scheme, host and port, and nothing else.

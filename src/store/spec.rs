@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::request::{Referrer, Request, Session, StepRef};
+use crate::request::{Proxy, Referrer, Request, Session, StepRef};
 
 /// The part of a request that is neither in its path nor in its step; empty for a plain GET.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ struct Spec {
     /// Made by this session, though any would do.
     #[serde(skip_serializing_if = "Option::is_none")]
     same: Option<String>,
+    /// Its own way out, what its login is kept under in place of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     referrer: Option<Referrer>,
     /// If the body is UTF-8.
@@ -84,6 +87,7 @@ pub(super) fn write(request: &Request, origin: &str, path: &str) -> Option<Strin
         secret_body: request.secret_body,
         session,
         same,
+        proxy: request.proxy.as_ref().map(|own| own.as_str().to_owned()),
         referrer: request.referrer.as_deref().cloned(),
         body: None,
         bytes: None,
@@ -148,6 +152,10 @@ pub(super) fn read(url: &str, step: StepRef, spec: Option<&str>) -> Result<Reque
         (None, Some(name)) => Session::Same(name.into()),
         (None, None) => Session::Any,
     };
+    if let Some(own) = spec.proxy {
+        let own = own.parse::<Proxy>();
+        request.proxy = Some(own.map_err(|error| error.to_string())?);
+    }
     request.referrer = spec.referrer.map(Box::new);
     request.body = match (spec.body, spec.bytes) {
         (Some(text), _) => Some(text.into()),
@@ -232,6 +240,16 @@ mod tests {
         );
         check(
             "http://e.x/",
+            |request| request.proxy = "socks5://kept%3A1@p:1".parse().ok(),
+            Some(r#"{"proxy":"socks5://kept%3A1@p:1"}"#),
+        );
+        check(
+            "http://e.x/",
+            |request| request.proxy = "direct".parse().ok(),
+            Some(r#"{"proxy":"direct"}"#),
+        );
+        check(
+            "http://e.x/",
             |request| {
                 let mut value = HeaderValue::from_static("kept:1");
                 value.set_sensitive(true);
@@ -289,6 +307,7 @@ mod tests {
         check("{", "its spec");
         check(r#"{"color":1}"#, "unknown field");
         check(r#"{"bytes":"€"}"#, "`€` is no byte");
+        check(r#"{"proxy":"p:1"}"#, "`p:1` is no proxy");
         check(r#"{"method":"G T"}"#, "invalid HTTP method");
     }
 }

@@ -32,7 +32,7 @@ impl Asked {
 
 /// A server whose pages are made by a function of what it is asked.
 pub(crate) struct Web {
-    port: u16,
+    pub(crate) port: u16,
     asked: Arc<Mutex<Vec<Asked>>>,
     _task: tokio::task::JoinSet<()>,
 }

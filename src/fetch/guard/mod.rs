@@ -21,6 +21,9 @@ use address::{Special, special};
 pub(crate) use resolver::address_of;
 pub(super) use resolver::{Resolver, Unresolved};
 
+/// Names of proxies that are allowed to be private.
+const MAX_PROXIES: usize = 10_000;
+
 /// Decides which addresses may be connected to. A clone shares its hosts.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
@@ -69,7 +72,13 @@ impl Guard {
 
     /// Lets the name of a proxy be private, without allowing URLs to it.
     pub(super) fn allow_proxy(&self, host: &str) {
-        self.change(|allowed| allowed.proxies.insert(normal(host)));
+        let host = normal(host);
+        let is_new = |allowed: &Allowed| {
+            allowed.proxies.len() < MAX_PROXIES && !allowed.proxies.contains(&host)
+        };
+        if self.with(is_new) {
+            self.change(|allowed| allowed.proxies.insert(host));
+        }
     }
 
     /// Judges an address that is written in `url`; names are judged when they are resolved.
