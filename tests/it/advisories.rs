@@ -15,6 +15,7 @@
 //! | `line_breaks_do_not_get_into_a_request` | urllib3, Python | CVE-2019-11236, CVE-2019-9740 |
 //! | `patterns_are_matched_in_linear_time` | Scrapy, urllib3 | CVE-2024-1892, CVE-2021-33503 |
 //! | `private_addresses_are_refused_however_they_are_written` | SSRF filters of many | CVE-2021-28918, CVE-2024-29415 |
+//! | `a_cached_page_is_for_whom_it_was_made` | shared caches of many, by RFC 9111 (3.5 and 4.1) | |
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -27,7 +28,7 @@ use nephila::policy::redirect;
 use nephila::policy::robots::Robots;
 use nephila::prelude::*;
 use nephila::request::{Response, StepRef};
-use nephila::settings::Settings;
+use nephila::settings::{CacheMode, Settings};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -461,4 +462,88 @@ async fn private_addresses_are_refused_however_they_are_written() {
             .unwrap_err();
         assert_eq!(error.kind, FailureKind::Blocked, "{host}: {error}");
     }
+}
+
+/// Asks for one page with a key of its own.
+#[derive(serde::Deserialize)]
+struct Member {
+    port: u16,
+    key: String,
+}
+
+#[spider]
+impl Member {
+    async fn start(&self, seeds: Seeds) -> Result {
+        seeds
+            .push(format!("http://127.0.0.1:{}/", self.port), Self::first)
+            .await
+    }
+
+    async fn first(&self, page: Page) -> Result {
+        page.request("/own", Self::last)
+            .header("authorization", &self.key)
+            .secret_header("x-api-key", &self.key)
+            .send()
+    }
+
+    async fn last(&self, _page: Page) -> Result {
+        Ok(())
+    }
+}
+
+fn files(folder: &std::path::Path) -> Vec<u8> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let all = entries.flat_map(|entry| {
+        let path = entry.unwrap().path();
+        let name = path.display().to_string().into_bytes();
+        let held = if path.is_dir() {
+            files(&path)
+        } else {
+            std::fs::read(&path).unwrap()
+        };
+        [name, held].concat()
+    });
+    all.collect()
+}
+
+#[tokio::test]
+async fn a_cached_page_is_for_whom_it_was_made() {
+    let server = Server::start(|path| match path {
+        "/robots.txt" => "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n".to_owned(),
+        _ => "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nVary: X-Api-Key\r\n\
+              Content-Length: 0\r\n\r\n"
+            .to_owned(),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let asked = |key: &str| {
+        let requests = server.requests();
+        let own = requests.iter().filter(|one| one.contains(" /own "));
+        own.filter(|one| one.contains(key)).count()
+    };
+    for (turn, key) in ["hunter2-ann", "hunter2-bob", "hunter2-ann"]
+        .into_iter()
+        .enumerate()
+    {
+        let port = server.port;
+        let place = folder.path().display().to_string();
+        let crawl = Crawl::new(Member {
+            port,
+            key: key.to_owned(),
+        })
+        .db(format!("sqlite:{place}/{turn}.db"));
+        let crawl = crawl.with(move |settings| {
+            settings.hosts = vec!["127.0.0.1".into()];
+            settings.cache = CacheMode::Http;
+            settings.cache_folder = Some(format!("{place}/cache"));
+            settings.allow_empty = true;
+        });
+        let report = crawl.run().await.unwrap();
+        assert_eq!(report.statistics.pages, 2);
+        assert!(!format!("{report:?}").contains("hunter2"));
+    }
+    assert_eq!((asked("hunter2-ann"), asked("hunter2-bob")), (1, 1));
+    let kept = files(folder.path());
+    assert!(kept.windows(4).any(|bytes| bytes == b"kept"));
+    assert!(!kept.windows(7).any(|bytes| bytes == b"hunter2"));
 }
