@@ -491,21 +491,6 @@ impl Member {
     }
 }
 
-fn files(folder: &std::path::Path) -> Vec<u8> {
-    let entries = std::fs::read_dir(folder).unwrap();
-    let all = entries.flat_map(|entry| {
-        let path = entry.unwrap().path();
-        let name = path.display().to_string().into_bytes();
-        let held = if path.is_dir() {
-            files(&path)
-        } else {
-            std::fs::read(&path).unwrap()
-        };
-        [name, held].concat()
-    });
-    all.collect()
-}
-
 #[tokio::test]
 async fn a_cached_page_is_for_whom_it_was_made() {
     let server = Server::start(|path| match path {
@@ -543,7 +528,7 @@ async fn a_cached_page_is_for_whom_it_was_made() {
         assert!(!format!("{report:?}").contains("hunter2"));
     }
     assert_eq!((asked("hunter2-ann"), asked("hunter2-bob")), (1, 1));
-    let kept = files(folder.path());
-    assert!(kept.windows(4).any(|bytes| bytes == b"kept"));
-    assert!(!kept.windows(7).any(|bytes| bytes == b"hunter2"));
+    let kept = crate::sessions::bytes_of(folder.path());
+    assert!(kept.contains("kept"));
+    assert!(!kept.contains("hunter2"));
 }

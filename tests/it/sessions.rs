@@ -139,20 +139,29 @@ pub(crate) fn redirect(status: u16, to: &str) -> Answer {
     )
 }
 
-/// Everything that a database has, and what belongs to it.
+/// Everything that lies in a folder, names and all.
 pub(crate) fn bytes_of(folder: &Path) -> String {
-    let read = || {
-        let mut all = String::new();
+    fn read(folder: &Path, all: &mut String) -> std::io::Result<()> {
         for entry in std::fs::read_dir(folder)? {
-            all += &String::from_utf8_lossy(&std::fs::read(entry?.path())?);
+            let path = entry?.path();
+            *all += &path.to_string_lossy();
+            if path.is_dir() {
+                read(&path, all)?;
+            } else {
+                *all += &String::from_utf8_lossy(&std::fs::read(&path)?);
+            }
         }
-        Ok::<_, std::io::Error>(all)
-    };
+        Ok(())
+    }
     loop {
-        match read() {
+        let mut all = String::new();
+        match read(folder, &mut all) {
             // A database that is being closed removes its journal: what was in it is elsewhere now.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            outcome => return outcome.unwrap(),
+            outcome => {
+                outcome.unwrap();
+                return all;
+            }
         }
     }
 }
