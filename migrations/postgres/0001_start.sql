@@ -11,7 +11,9 @@ CREATE TABLE crawl (
     state    text    NOT NULL,
     seeded   boolean NOT NULL DEFAULT false,
     started  bigint  NOT NULL,
-    finished bigint
+    finished bigint,
+    round    bigint  NOT NULL DEFAULT 1,
+    again    bigint                        -- a new round is being prepared: page.id up to which that is done
 );
 CREATE INDEX crawl_spider ON crawl (spider, args);
 
@@ -33,6 +35,9 @@ CREATE TABLE run (
     redirects bigint NOT NULL DEFAULT 0,
     retries   bigint NOT NULL DEFAULT 0,
     known     bigint NOT NULL DEFAULT 0,
+    requeued  bigint NOT NULL DEFAULT 0,
+    forgotten bigint NOT NULL DEFAULT 0,
+    unchanged bigint NOT NULL DEFAULT 0,
     items     bigint NOT NULL DEFAULT 0,
     new       bigint NOT NULL DEFAULT 0,
     changed   bigint NOT NULL DEFAULT 0,
@@ -99,6 +104,7 @@ CREATE TABLE page (
     id      bigint  PRIMARY KEY,
     run     bigint  NOT NULL,
     host    bigint  NOT NULL,
+    fp      bigint  NOT NULL,
     step    text    NOT NULL,
     path    text    NOT NULL,
     state   text    NOT NULL,
@@ -107,6 +113,7 @@ CREATE TABLE page (
     status  integer NOT NULL,
     ms      bigint  NOT NULL,
     bytes   bigint  NOT NULL,
+    ord     integer NOT NULL,
     depth   integer NOT NULL,
     tries   integer NOT NULL,
     parent  bigint,
@@ -115,6 +122,26 @@ CREATE TABLE page (
     spec    text
 );
 CREATE INDEX page_not_done ON page (run) WHERE state <> 'done';
+
+CREATE TABLE visit (
+    page     bigint PRIMARY KEY,
+    at       bigint NOT NULL,
+    changed  bigint NOT NULL,
+    every    bigint,
+    etag     text,
+    modified text,
+    hash     bigint
+);
+
+-- A row per run, as in `refused`.
+CREATE TABLE spent (
+    crawl  bigint NOT NULL,
+    run    bigint NOT NULL,
+    budget text   NOT NULL,
+    day    bigint NOT NULL,
+    pages  bigint NOT NULL,
+    PRIMARY KEY (crawl, run, budget, day)
+);
 
 CREATE TABLE attempt (
     page    bigint NOT NULL,

@@ -21,6 +21,8 @@ pub(super) struct Database {
     pub(super) shown: String,
     /// What to add to a suggested command so that it finds the database.
     pub(super) flag: String,
+    /// How a command names it: without a password.
+    named: String,
     path: Option<PathBuf>,
 }
 
@@ -31,7 +33,7 @@ impl Database {
         let set = |name| output::variable(name).filter(|value| !value.is_empty());
         if let Some(flag) = flag {
             let database = Self::parse(flag, Path::new(""));
-            let flag = format!(" --db {}", quoted(&database.shown));
+            let flag = format!(" --db {}", quoted(&database.named));
             return Self { flag, ..database };
         }
         if let Some(named) = set("NEPHILA_DB").or_else(|| set("DATABASE_URL")) {
@@ -57,6 +59,7 @@ impl Database {
                 url: named.to_owned(),
                 shown: format!("{scheme}://{host}"),
                 flag: String::new(),
+                named: without_password(named),
                 path: None,
             };
         }
@@ -67,6 +70,7 @@ impl Database {
                 url: "sqlite::memory:".to_owned(),
                 shown: ":memory:".to_owned(),
                 flag: String::new(),
+                named: ":memory:".to_owned(),
                 path: None,
             };
         }
@@ -75,6 +79,7 @@ impl Database {
             url: format!("sqlite:{}", path.display()),
             shown: path.display().to_string(),
             flag: String::new(),
+            named: path.display().to_string(),
             path: Some(path),
         }
     }
@@ -102,6 +107,31 @@ impl Database {
     }
 }
 
+/// A server's URL as it may stand in a command that is shown: the password is left to `PGPASSWORD`, or to
+/// the password file.
+fn without_password(named: &str) -> String {
+    let Ok(mut url) = url::Url::parse(named) else {
+        // What can't be read may be a password in the wrong place.
+        let scheme = named.split("://").next().unwrap_or_default();
+        return format!("{scheme}://…");
+    };
+    // Refused by URLs that have no host, and so no password.
+    let _ = url.set_password(None);
+    let is_secret = |name: &str| matches!(name, "password" | "sslpassword");
+    let kept: Vec<(String, String)> = url
+        .query_pairs()
+        .into_owned()
+        .filter(|(name, _)| !is_secret(name))
+        .collect();
+    if url.query_pairs().any(|(name, _)| is_secret(&name)) {
+        url.set_query(None);
+        if !kept.is_empty() {
+            url.query_pairs_mut().extend_pairs(kept);
+        }
+    }
+    url.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +151,13 @@ mod tests {
             "postgres://ann:secret@db.example/x?password=y",
             "postgres://db.example/x",
         );
+        let flag = |named| without_password(named);
+        assert_eq!(
+            flag("postgres://ann:secret@db.example/x?password=y&sslmode=require"),
+            "postgres://ann@db.example/x?sslmode=require"
+        );
+        assert_eq!(flag("postgres:///x?host=/run"), "postgres:///x?host=/run");
+        assert_eq!(flag("postgres://a:b@c:port/x"), "postgres://…");
         let above = Database::parse("crawl.db", Path::new("/shop"));
         assert_eq!(above.url, "sqlite:/shop/crawl.db");
     }

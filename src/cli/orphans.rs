@@ -78,7 +78,7 @@ async fn last_run(reader: &dyn Reader, crawl: i64) -> Result<i64, Failure> {
 async fn queued_steps(reader: &dyn Reader, crawl: i64) -> Result<Vec<(String, u64)>, Failure> {
     let sql = format!(
         "SELECT step, count(*) FROM (SELECT step FROM queue JOIN host ON host.id = queue.host \
-         WHERE host.crawl = {crawl} LIMIT {LOOKED_AT}) GROUP BY step"
+         WHERE host.crawl = {crawl} LIMIT {LOOKED_AT}) queued GROUP BY step"
     );
     let (_, rows) = collect(reader, &sql).await?;
     let step = |row: Vec<Value>| match row.as_slice() {

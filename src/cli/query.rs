@@ -89,9 +89,9 @@ pub(super) async fn print(reader: &dyn Reader, sql: &str, format: Format) -> Res
     }
 }
 
-/// The table or column that was probably meant by the one that SQLite does not know.
+/// The table or column that was probably meant by the one that the database does not know.
 async fn meant(reader: &dyn Reader, said: &str) -> Option<String> {
-    let (what, name) = said.strip_prefix("no such ")?.split_once(": ")?;
+    let (what, name) = unknown(said)?;
     let tables = reader.tables().await.ok()?;
     let names: Vec<&str> = match what {
         "table" => tables.iter().map(|table| table.name.as_str()).collect(),
@@ -109,6 +109,20 @@ async fn meant(reader: &dyn Reader, said: &str) -> Option<String> {
         None if what == "table" => Some(format!("tables of items: {}", names.join(", "))),
         None => None,
     }
+}
+
+/// What the database does not know: a `table` or a `column`, and its name. SQLite says `no such column:
+/// prise`, PostgreSQL `column b.prise does not exist`.
+fn unknown(said: &str) -> Option<(&str, &str)> {
+    if let Some(said) = said.strip_prefix("no such ") {
+        return said.split_once(": ");
+    }
+    let (what, name) = said.strip_suffix(" does not exist")?.split_once(' ')?;
+    let what = match what {
+        "relation" => "table",
+        what => what,
+    };
+    Some((what, name.trim_matches('"')))
 }
 
 async fn tables(reader: &dyn Reader, format: Format) -> Result<(), Failure> {

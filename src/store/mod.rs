@@ -208,11 +208,6 @@ pub enum Rest {
     Until(Timestamp),
 }
 
-/// What another database than SQLite answers to what it can't do.
-fn only_sqlite() -> StoreError {
-    StoreError::Query("only a crawl in a SQLite file can do that".to_owned())
-}
-
 /// Frontier and items of one crawl.
 ///
 /// The engine's dispatcher calls [`lease`](Store::lease), [`take`](Store::take) and
@@ -255,24 +250,16 @@ pub trait Store: Send + Sync + 'static {
     fn news(&self) -> BoxFuture<'_, Result<News, StoreError>> {
         Box::pin(std::future::ready(Ok(News::default())))
     }
+
     /// Puts pages of the crawl, by their numbers, back into its queue, with their failures among the
     /// tries; how many there were. Called between [`begin`](Store::begin) and the first lease.
-    fn requeue(&self, pages: Vec<i64>) -> BoxFuture<'_, Result<u64, StoreError>> {
-        drop(pages);
-        Box::pin(std::future::ready(Err(only_sqlite())))
-    }
+    fn requeue(&self, pages: Vec<i64>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Ends all queued requests of a step as skipped; how many there were. Called as `requeue` is.
-    fn discard<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<u64, StoreError>> {
-        let _ = step;
-        Box::pin(std::future::ready(Err(only_sqlite())))
-    }
+    fn discard<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<u64, StoreError>>;
 
     /// Makes room: forgets what nobody needs. Called before any crawl has begun.
-    fn tidy(&self, tidy: Tidy) -> BoxFuture<'_, Result<Tidied, StoreError>> {
-        let _ = tidy;
-        Box::pin(std::future::ready(Err(only_sqlite())))
-    }
+    fn tidy(&self, tidy: Tidy) -> BoxFuture<'_, Result<Tidied, StoreError>>;
 
     /// Ends the run and gives back all it holds.
     fn end(&self, end: End) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -20,7 +20,8 @@ use super::plan::{Ending, Moods};
 use crate::clock;
 use crate::request::HostKey;
 use crate::store::{
-    self, Batch, Beat, Began, Begin, End, Host, Receipt, Rest, Store, StoreError, Taken,
+    self, Batch, Beat, Began, Begin, End, Host, Receipt, Rest, Store, StoreError, Taken, Tidied,
+    Tidy,
 };
 
 type Job = Box<dyn FnOnce(&Runtime) + Send>;
@@ -248,6 +249,25 @@ impl Store for Wire {
                 lost,
                 surplus,
             })
+        })
+    }
+
+    fn requeue(&self, pages: Vec<i64>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.call(false, |store, runtime| {
+            runtime.block_on(store.requeue(pages))
+        })
+    }
+
+    fn discard<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<u64, StoreError>> {
+        let step = step.to_owned();
+        self.call(false, move |store, runtime| {
+            runtime.block_on(store.discard(&step))
+        })
+    }
+
+    fn tidy(&self, tidy: Tidy) -> BoxFuture<'_, Result<Tidied, StoreError>> {
+        self.call(false, move |store, runtime| {
+            runtime.block_on(store.tidy(tidy))
         })
     }
 

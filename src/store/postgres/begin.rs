@@ -2,20 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::compose::clean;
 use super::error::Failure;
 use super::skew::NOW;
-use super::{Active, Inner, live, moment, retire};
+use super::{Active, Inner, again, live, moment, retire};
 use crate::store::recent::Recent;
-use crate::store::{Began, Begin, Cookie, End, Finished, Resumed, RunId, StoreError};
+use crate::store::{Began, Begin, Cookie, End, Finished, Resumed, RunId, Spent, StoreError};
 use tokio::time::Instant;
 
 /// Opens, joins or resumes the crawl and registers a run.
-pub(super) async fn begin(inner: Arc<Inner>, said: Begin) -> Result<Began, Failure> {
+pub(super) async fn begin(inner: Arc<Inner>, said: Arc<Begin>) -> Result<Began, Failure> {
     let before = inner.active().ok();
     let mut writer = inner.writer.lock().await;
     let db = writer.link.ready().await?;
@@ -42,6 +42,7 @@ pub(super) async fn begin(inner: Arc<Inner>, said: Begin) -> Result<Began, Failu
     writer.refused = refused.into_iter().collect();
     writer.recent = Recent::new();
     writer.tables = HashMap::new();
+    writer.by_page.clear();
     writer.held.clear();
     writer.stray = false;
     writer.cookies_at = cookies_at;
@@ -81,12 +82,22 @@ async fn open(
     .bind(&args)
     .fetch_optional(&mut *db)
     .await?;
-    if said.finished == Finished::Reopen {
-        return Err(crate::store::only_sqlite().into());
-    }
     let (crawl, key, seeded, resumed) = match known {
         Some((id, key, seeded, state)) if state == "open" && !said.fresh => {
             (id, key, seeded, Some(resumed(db, id).await?))
+        }
+        Some((id, key, _, state))
+            if state == "finished" && !said.fresh && said.finished != Finished::Replace =>
+        {
+            wait_for_company(db, id).await?;
+            let is_new_round = said.finished != Finished::Reopen;
+            again::reopen(db, id, is_new_round).await?;
+            let resumed = if is_new_round {
+                None
+            } else {
+                Some(resumed(db, id).await?)
+            };
+            (id, key, !is_new_round, resumed)
         }
         known => {
             if let Some((old, ..)) = known {
@@ -103,6 +114,8 @@ async fn open(
     let active = Active {
         crawl,
         run,
+        again: AtomicBool::new(false),
+        keeps: matches!(said.finished, Finished::Revisit(_)),
         steps: (!said.steps.is_empty()).then(|| said.steps.clone()),
         lease: said.lease,
         told: AtomicI64::new(0),
@@ -119,23 +132,44 @@ async fn open(
         reports: reports(db, &spider, &args).await?,
         cookies: Vec::new(),
         lapses: None,
-        // Rounds and budgets over runs need a SQLite file.
         round: None,
-        spent: Vec::new(),
+        spent: spent(db, crawl).await?,
     };
     Ok((active, began))
 }
 
-/// A crawl that somebody works on is not replaced.
-async fn refuse_company(db: &mut PgConnection, crawl: i64, inner: &Inner) -> Result<(), Failure> {
-    let living: Option<(i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+/// Run and process of one who works on a crawl.
+async fn company(db: &mut PgConnection, crawl: i64) -> Result<Option<(i64, i64)>, Failure> {
+    Ok(sqlx::query_as(AssertSqlSafe(format!(
         "SELECT id, pid FROM run WHERE crawl = $1 AND ended IS NULL AND beat + lease > {NOW}
-         AND EXISTS (SELECT 1 FROM crawl WHERE id = $1 AND state = 'open') ORDER BY id LIMIT 1"
+         ORDER BY id LIMIT 1"
     )))
     .bind(crawl)
     .fetch_optional(db)
-    .await?;
-    match living {
+    .await?)
+}
+
+/// A finished crawl is not begun once more while one of its processes has not yet noticed its end: it
+/// would go on with the new round as if it were the old one.
+async fn wait_for_company(db: &mut PgConnection, crawl: i64) -> Result<(), Failure> {
+    match company(db, crawl).await? {
+        None => Ok(()),
+        Some((run, pid)) => Err(Failure::Store(StoreError::Busy(format!(
+            "the crawl has finished, and its run {run} (process {pid}) has not ended yet"
+        )))),
+    }
+}
+
+/// A crawl that somebody works on is not replaced.
+async fn refuse_company(db: &mut PgConnection, crawl: i64, inner: &Inner) -> Result<(), Failure> {
+    let is_open: bool = sqlx::query_scalar("SELECT state = 'open' FROM crawl WHERE id = $1")
+        .bind(crawl)
+        .fetch_one(&mut *db)
+        .await?;
+    if !is_open {
+        return Ok(());
+    }
+    match company(db, crawl).await? {
         None => Ok(()),
         Some((run, pid)) => Err(Failure::Store(StoreError::Locked {
             path: inner.server.name.clone(),
@@ -184,7 +218,8 @@ async fn new_run(db: &mut PgConnection, said: &Begin, crawl: i64) -> Result<i64,
 async fn resumed(db: &mut PgConnection, crawl: i64) -> Result<Resumed, Failure> {
     let (pages, known, since, others): (i64, i64, i64, i64) =
         sqlx::query_as(AssertSqlSafe(format!(
-            "SELECT coalesce(sum(done + failed + skipped), 0)::bigint, coalesce(sum(known), 0)::bigint,
+            "SELECT coalesce(sum(done + failed + skipped - requeued - forgotten), 0)::bigint,
+                    coalesce(sum(known - forgotten), 0)::bigint,
                     coalesce(max(greatest(beat, ended)), 0),
                     count(*) FILTER (WHERE ended IS NULL AND beat + lease > {NOW})
              FROM run WHERE crawl = $1"
@@ -209,6 +244,29 @@ async fn reports(db: &mut PgConnection, spider: &str, args: &str) -> Result<Vec<
     .bind(args)
     .fetch_all(db)
     .await?)
+}
+
+/// Budgets that still count; those of past days go.
+async fn spent(db: &mut PgConnection, crawl: i64) -> Result<Vec<Spent>, Failure> {
+    sqlx::query(AssertSqlSafe(format!(
+        "DELETE FROM spent WHERE crawl = $1 AND day > 0 AND day < {NOW} / 86400000"
+    )))
+    .bind(crawl)
+    .execute(&mut *db)
+    .await?;
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        "SELECT budget, day, sum(pages)::bigint FROM spent WHERE crawl = $1
+         GROUP BY budget, day ORDER BY budget, day",
+    )
+    .bind(crawl)
+    .fetch_all(db)
+    .await?;
+    let spent = |(budget, day, pages): (String, i64, i64)| Spent {
+        budget,
+        day,
+        pages: pages.unsigned_abs(),
+    };
+    Ok(rows.into_iter().map(spent).collect())
 }
 
 /// All cookies, and the moment up to which they are known.

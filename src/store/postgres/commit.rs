@@ -1,6 +1,6 @@
 //! The commit: one statement for a batch of pages.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -10,9 +10,11 @@ use super::error::Failure;
 use super::items::{self, Rows};
 use super::links::{self, Links};
 use super::skew::NOW;
-use super::{Active, Cells, Inner, Writer, pages, table};
+use super::{Active, Cells, Inner, Writer, pages, table, visits};
 use crate::clock;
-use crate::store::{Batch, Cookie, PageCommit, PageReceipt, Receipt, Refused, StoreError, Verdict};
+use crate::store::{
+    Batch, Cookie, PageCommit, PageReceipt, Receipt, Refused, Spent, StoreError, Verdict,
+};
 
 /// So many different subjects of refused links are told apart per run.
 const MAX_SUBJECTS: usize = 1000;
@@ -30,7 +32,7 @@ pub(super) async fn commit(inner: Arc<Inner>, batch: Arc<Batch>) -> Result<Recei
     let db = writer.link.ready().await?;
     pages::hosts(db, &active, &inner.skew, &batch.hosts).await?;
     cookies(db, &active, &batch.cookies).await?;
-    let receipt = if batch.pages.is_empty() && batch.seeds.is_empty() {
+    let receipt = if batch.pages.is_empty() && batch.seeds.is_empty() && batch.spent.is_empty() {
         Receipt::default()
     } else {
         write(&inner, writer, &active, &batch).await?
@@ -60,8 +62,17 @@ async fn write(
         links::numbers(link.ready().await?, numbers, count).await?
     };
     links.number(numbers.into_iter());
+    let settled = visits::tables(writer, active).await?;
 
-    let (statement, select) = compose(inner, active, (&ordered, &links), (&tables, &refused))?;
+    let parts = Parts {
+        pages: &ordered,
+        links: &links,
+        tables: &tables,
+        settled: &settled,
+        refused: &refused,
+        spent: &batch.spent,
+    };
+    let (statement, select) = compose(inner, active, &parts)?;
     let row = statement
         .fetch(&select, writer.link.ready().await?)
         .await
@@ -83,46 +94,84 @@ async fn write(
     Ok(receipt)
 }
 
+/// What a statement is made of.
+struct Parts<'a> {
+    pages: &'a [(usize, &'a PageCommit)],
+    links: &'a Links<'a>,
+    tables: &'a [Rows<'a>],
+    /// Tables of items that a later round keeps true.
+    settled: &'a [String],
+    refused: &'a [Folded],
+    spent: &'a [Spent],
+}
+
 /// The whole statement, and what it answers.
 fn compose(
     inner: &Inner,
     active: &Active,
-    (ordered, links): (&[(usize, &PageCommit)], &Links<'_>),
-    (tables, refused): (&[Rows<'_>], &[Folded]),
+    parts: &Parts<'_>,
 ) -> Result<(Composed, String), Failure> {
+    let Parts { pages, tables, .. } = *parts;
     let mut statement = Composed::default();
     let now = inner.skew.theirs(clock::now());
     let (run, crawl) = (statement.bind(active.run)?, statement.bind(active.crawl)?);
     let now = statement.bind(now)?;
-    let has_pages = !ordered.is_empty();
+    let has_pages = !pages.is_empty();
     if has_pages {
-        pages::write(&mut statement, ordered, inner, (&run, &now))?;
+        pages::write(&mut statement, pages, (inner, active), (&run, &now))?;
+        visits::write(&mut statement, pages)?;
     }
-    let has_links = !links.is_empty();
+    for (number, rows) in tables.iter().enumerate() {
+        rows.find(&mut statement, number)?;
+    }
+    let has_links = !parts.links.is_empty();
     if has_links {
-        links.write(
-            &mut statement,
-            &inner.skew,
-            (&crawl, active.told()),
-            has_pages,
-        )?;
+        let told = active.told();
+        let to = &mut statement;
+        parts
+            .links
+            .write(to, &inner.skew, (&crawl, told), (has_pages, tables.len()))?;
     }
     // Each part begins when the one before it has its locks.
-    let mut after = if has_links {
-        "(SELECT count(*) FROM _w) >= 0".to_owned()
+    let after = if has_links {
+        "(SELECT count(*) FROM _w) >= 0"
     } else {
-        "true".to_owned()
+        "true"
     };
-    for (number, rows) in tables.iter().enumerate() {
-        rows.write(&mut statement, number, &after, (&run, &now))?;
-        after = format!("(SELECT count(*) FROM _i{number}) >= 0");
+    write_items(&mut statement, parts, after, (&run, &now));
+    if !parts.refused.is_empty() {
+        write_refused(&mut statement, parts.refused, (&crawl, &run))?;
     }
-    if !refused.is_empty() {
-        write_refused(&mut statement, refused, (&crawl, &run))?;
-    }
+    visits::spend(&mut statement, parts.spent, has_pages, (&crawl, &run))?;
     count_up(&mut statement, (has_pages, has_links), tables.len(), &run);
     let select = answer(has_pages, has_links, tables.len());
     Ok((statement, select))
+}
+
+/// Adds what becomes of the items, table by table, in the order of their names.
+fn write_items(to: &mut Composed, parts: &Parts<'_>, after: &str, place: (&str, &str)) {
+    let mut after = after.to_owned();
+    let mut all = BTreeMap::<String, (Vec<usize>, Option<usize>)>::new();
+    if !parts.pages.is_empty() {
+        for (at, name) in parts.settled.iter().enumerate() {
+            all.entry(name.to_ascii_lowercase()).or_default().1 = Some(at);
+        }
+    }
+    for (at, rows) in parts.tables.iter().enumerate() {
+        let name = rows.table().to_ascii_lowercase();
+        all.entry(name).or_default().0.push(at);
+    }
+    for (name, (written, settled)) in all {
+        for &at in &written {
+            parts.tables[at].write(to, at, &after, place);
+            after = format!("(SELECT count(*) FROM _i{at}) >= 0");
+        }
+        if let Some(number) = settled {
+            let written: Vec<_> = written.iter().map(|&at| (at, &parts.tables[at])).collect();
+            visits::settle(to, (number, &name), &written, &after, place);
+            after = format!("(SELECT count(*) FROM _g{number}) >= 0");
+        }
+    }
 }
 
 /// Values that no table takes cost their page, not the crawl.
@@ -171,10 +220,12 @@ fn count_up(to: &mut Composed, (has_pages, has_links): (bool, bool), tables: usi
            count(*) FILTER (WHERE state = 'failed') AS failed,
            count(*) FILTER (WHERE state = 'skipped') AS skipped,
            count(*) FILTER (WHERE reason = 'redirect') AS redirects,
+           count(*) FILTER (WHERE state = 'done' AND reason = 'unchanged') AS unchanged,
            count(*) FILTER (WHERE state IS NULL) AS retries,
            coalesce(sum(bytes), 0)::bigint AS bytes FROM _t"
     } else {
-        "SELECT 0 AS done, 0 AS failed, 0 AS skipped, 0 AS redirects, 0 AS retries, 0 AS bytes"
+        "SELECT 0 AS done, 0 AS failed, 0 AS skipped, 0 AS redirects, 0 AS unchanged, 0 AS retries,
+           0 AS bytes"
     };
     let known = if has_links {
         "SELECT count(*) AS known FROM _n"
@@ -194,7 +245,7 @@ fn count_up(to: &mut Composed, (has_pages, has_links): (bool, bool), tables: usi
     to.with(format!(
         "_u AS (UPDATE run SET beat = greatest(run.beat, {NOW}), done = run.done + p.done,
            failed = run.failed + p.failed, skipped = run.skipped + p.skipped,
-           redirects = run.redirects + p.redirects, retries = run.retries + p.retries,
+           redirects = run.redirects + p.redirects, unchanged = run.unchanged + p.unchanged, retries = run.retries + p.retries,
            known = run.known + l.known, items = run.items + i.items, new = run.new + i.new,
            changed = run.changed + i.changed, bytes = run.bytes + p.bytes
          FROM ({pages}) p, ({known}) l, ({items}) i WHERE run.id = {run})"
@@ -218,7 +269,7 @@ async fn cookies(
                 cookie.json.as_deref(),
             )
         })
-        .collect::<std::collections::BTreeMap<_, _>>();
+        .collect::<BTreeMap<_, _>>();
     let json = last.values().map(|json| json.map(clean));
     sqlx::query(AssertSqlSafe(format!(
         "INSERT INTO cookie (crawl, session, key, json, run, at)
@@ -335,9 +386,20 @@ pub(super) async fn sample(inner: &Inner) -> String {
         took_ms: 1,
         bytes: 1,
     };
+    let visit = crate::store::Visit {
+        at: clock::now(),
+        changed: clock::now(),
+        every: None,
+        etag: None,
+        modified: None,
+        hash: None,
+    };
     let page = |seq, verdict| PageCommit {
-        visit: None,
-        stop_when_known: None,
+        visit: Some(Box::new(visit.clone())),
+        stop_when_known: Some(crate::store::StopWhenKnown {
+            step: "list".into(),
+            known: 3,
+        }),
         key: TicketKey {
             host: HostKey(1),
             order: 0,
@@ -362,18 +424,30 @@ pub(super) async fn sample(inner: &Inner) -> String {
     };
     let batch = Batch {
         pages: vec![page(1, Verdict::Page(row)), page(2, retry)],
+        spent: vec![Spent {
+            budget: "day".into(),
+            day: 1,
+            pages: 1,
+        }],
         ..Batch::default()
     };
     let active = inner.active().unwrap();
     let mut writer = inner.writer.lock().await;
     table::ready(&mut writer, &batch).await.unwrap();
+    active
+        .again
+        .store(true, std::sync::atomic::Ordering::Relaxed);
+    let settled = visits::tables(&mut writer, &active).await.unwrap();
     let ordered = pages::in_order(&batch.pages);
     let links = Links::gather(&batch, &ordered, &writer);
-    let (tables, refused) = (
-        items::gather(&writer, &ordered),
-        fold_refused(&writer, &ordered),
-    );
-    let (statement, select) =
-        compose(inner, &active, (&ordered, &links), (&tables, &refused)).unwrap();
+    let parts = Parts {
+        pages: &ordered,
+        links: &links,
+        tables: &items::gather(&writer, &ordered),
+        settled: &settled,
+        refused: &fold_refused(&writer, &ordered),
+        spent: &batch.spent,
+    };
+    let (statement, select) = compose(inner, &active, &parts).unwrap();
     statement.text(&select)
 }

@@ -73,24 +73,26 @@ impl Rows<'_> {
         self.table.schema.table()
     }
 
-    /// Adds what writes the rows, as part `number`, after the parts `after`; what became of each is in
-    /// `_f<number>`.
+    fn columns(&self) -> Vec<String> {
+        let columns = self.table.schema.columns().iter();
+        columns.map(|column| quote(&column.name)).collect()
+    }
+
+    /// The columns of its key.
+    pub(super) fn key(&self) -> Vec<String> {
+        let schema = &self.table.schema;
+        let name = |&at: &usize| quote(&schema.columns()[at].name);
+        schema.key_positions().iter().map(name).collect()
+    }
+
+    /// Adds `_f<number>`: the rows, and what became of each.
     ///
     /// A key that comes again in the batch is written once, as it was last; each sight is compared with
     /// the one before it, and the first with what is stored.
-    pub(super) fn write(
-        &self,
-        to: &mut Composed,
-        number: usize,
-        after: &str,
-        (run, now): (&str, &str),
-    ) -> Result<(), Failure> {
+    pub(super) fn find(&self, to: &mut Composed, number: usize) -> Result<(), Failure> {
         let schema = &self.table.schema;
         let name = quote(schema.table());
-        let columns = schema.columns().iter().map(|column| quote(&column.name));
-        let columns = columns.collect::<Vec<_>>();
-        let key = schema.key_positions().iter().map(|&at| columns[at].clone());
-        let key = key.collect::<Vec<_>>();
+        let (columns, key) = (self.columns(), self.key());
         let mut places = vec![
             to.bind(self.rows.iter().map(|row| row.page).collect::<Vec<_>>())?,
             to.bind((0..self.rows.len() as i64).collect::<Vec<_>>())?,
@@ -154,6 +156,21 @@ impl Rows<'_> {
             selected.join(", "),
             places.join(", "),
         ));
+        Ok(())
+    }
+
+    /// Adds what writes the rows of `_f<number>`, after the parts `after`.
+    pub(super) fn write(
+        &self,
+        to: &mut Composed,
+        number: usize,
+        after: &str,
+        (run, now): (&str, &str),
+    ) {
+        let schema = &self.table.schema;
+        let name = quote(schema.table());
+        let (columns, key) = (self.columns(), self.key());
+        let all = columns.join(", ");
         let (order, conflict) = if key.is_empty() {
             ("_pos".to_owned(), String::new())
         } else {
@@ -169,7 +186,6 @@ impl Rows<'_> {
              FROM _f{number}, (SELECT date_trunc('second', to_timestamp({now} / 1000.0)) AS _at) s
              WHERE _last AND {after} ORDER BY {order} {conflict} RETURNING 1)"
         ));
-        Ok(())
     }
 
     /// The expression for what became of each row: its place, and its fate.
@@ -222,7 +238,7 @@ fn on_conflict(columns: &[String], key: &[usize]) -> String {
         "ON CONFLICT ({}) DO UPDATE SET {}
            _changed = CASE WHEN t._hash = excluded._hash THEN t._changed ELSE excluded._last_seen END,
            _page = excluded._page, _run = excluded._run, _url = excluded._url,
-           _last_seen = excluded._last_seen, _hash = excluded._hash",
+           _last_seen = excluded._last_seen, _hash = excluded._hash, _gone = NULL",
         key.join(", "),
         content.collect::<String>()
     )

@@ -26,10 +26,19 @@ struct Link<'batch> {
     request: &'batch NewRequest,
 }
 
+/// A page that may have led far enough: its number, its step, and how much more it must have led to of
+/// what is known.
+struct Stop<'batch> {
+    page: i64,
+    step: &'batch str,
+    enough: i64,
+}
+
 /// The requests of a batch.
 #[derive(Default)]
 pub(super) struct Links<'batch> {
     links: Vec<Link<'batch>>,
+    stops: Vec<Stop<'batch>>,
 }
 
 impl<'batch> Links<'batch> {
@@ -51,6 +60,7 @@ impl<'batch> Links<'batch> {
         });
         let seeds = batch.seeds.iter().map(|request| (None, request));
         let mut gathered = Self::default();
+        gathered.stops = stops(pages, writer);
         let mut first = HashSet::new();
         for (parent, request) in seeds.chain(found) {
             let page = parent.map(|(at, _)| at);
@@ -91,7 +101,7 @@ impl<'batch> Links<'batch> {
         to: &mut Composed,
         skew: &Skew,
         (crawl, told): (&str, i64),
-        has_pages: bool,
+        (has_pages, tables): (bool, usize),
     ) -> Result<(), Failure> {
         let written = if has_pages {
             "(l.parent IS NULL OR l.parent IN (SELECT seq FROM _t WHERE state IS NOT NULL))"
@@ -99,6 +109,8 @@ impl<'batch> Links<'batch> {
             "l.parent IS NULL"
         };
         self.write_links(to, skew, told, written)?;
+        self.write_stops(to, tables)?;
+        write_queue(to);
         let told = to.bind(told)?;
         // `seen` is done with before a host is locked: all commits keep this order.
         to.with(format!(
@@ -184,21 +196,45 @@ impl<'batch> Links<'batch> {
             to.bind(requests().map(|new| new.seed).collect::<Vec<_>>())?,
         ];
         to.with(format!(
-            "_l AS MATERIALIZED (SELECT DISTINCT ON (l.host, l.fp) l.* FROM unnest({})
+            "{} AS MATERIALIZED (SELECT DISTINCT ON (l.host, l.fp) l.* FROM unnest({})
                AS l (host, fp, seq, parent, due, ord, depth, step, path, args, spec, origin, seed)
              WHERE {written} ORDER BY l.host, l.fp, NOT l.seed, l.seq)",
+            if self.stops.is_empty() { "_l" } else { "_m" },
             places.join(", ")
         ));
+        Ok(())
+    }
+
+    /// Makes `_l` of `_m`: without the requests of pages for their own step that have led to enough of
+    /// what is known, links and items.
+    fn write_stops(&self, to: &mut Composed, tables: usize) -> Result<(), Failure> {
+        if self.stops.is_empty() {
+            return Ok(());
+        }
+        let all = &self.stops;
+        let places = [
+            to.bind(all.iter().map(|stop| stop.page).collect::<Vec<_>>())?,
+            to.bind(all.iter().map(|stop| clean(stop.step)).collect::<Vec<_>>())?,
+            to.bind(all.iter().map(|stop| stop.enough).collect::<Vec<_>>())?,
+        ];
+        let items = (0..tables).map(|number| {
+            format!(
+                " + (SELECT count(*) FROM _f{number} f
+                    WHERE f._page = o.page AND coalesce(f._before, f._stored) IS NOT NULL)"
+            )
+        });
+        to.with(format!(
+            "_o AS MATERIALIZED (SELECT o.page, o.step FROM unnest({}) AS o (page, step, enough)
+             WHERE o.enough <= (SELECT count(*) FROM _m m WHERE m.parent = o.page AND m.step <> o.step
+               AND (SELECT true FROM seen s WHERE s.host = m.host AND s.fp = m.fp)){})",
+            places.join(", "),
+            items.collect::<String>()
+        ));
         to.with(
-            "_n AS (INSERT INTO seen (host, fp, seq) SELECT host, fp, seq FROM _l ORDER BY host, fp
-             ON CONFLICT DO NOTHING RETURNING seq)"
+            "_l AS MATERIALIZED (SELECT m.* FROM _m m
+               WHERE ((m.parent, m.step) IN (SELECT page, step FROM _o)) IS NOT TRUE)"
                 .to_owned(),
         );
-        to.with(format!(
-            "_q AS (INSERT INTO queue (host, due, ord, depth, seq, fp, tries, step, path, args, parent, spec)
-             SELECT l.host, l.due, l.ord, l.depth, l.seq, l.fp, 0, l.step, l.path, l.args, l.parent, l.spec
-             FROM _l l WHERE {IS_NEW})"
-        ));
         Ok(())
     }
 
@@ -208,7 +244,8 @@ impl<'batch> Links<'batch> {
         let mut by_host = HashMap::<HostKey, u32>::new();
         for link in &self.links {
             let is_written = link.parent.is_none_or(|(at, _)| receipt.pages[at].written);
-            if is_written {
+            // What a page's end has dropped is not known.
+            if is_written && self.stops.is_empty() {
                 let NewRequest {
                     host, fingerprint, ..
                 } = *link.request;
@@ -226,6 +263,41 @@ impl<'batch> Links<'batch> {
     }
 }
 
+/// Adds what makes known of `_l` what is new, and queues it.
+fn write_queue(to: &mut Composed) {
+    to.with(
+        "_n AS (INSERT INTO seen (host, fp, seq) SELECT host, fp, seq FROM _l ORDER BY host, fp
+         ON CONFLICT DO NOTHING RETURNING seq)"
+            .to_owned(),
+    );
+    to.with(format!(
+        "_q AS (INSERT INTO queue (host, due, ord, depth, seq, fp, tries, step, path, args, parent, spec)
+         SELECT l.host, l.due, l.ord, l.depth, l.seq, l.fp, 0, l.step, l.path, l.args, l.parent, l.spec
+         FROM _l l WHERE {IS_NEW})"
+    ));
+}
+
+/// The pages that end and may have led far enough. Links that are known by heart are not sent, so they
+/// are counted here.
+fn stops<'batch>(pages: &[(usize, &'batch PageCommit)], writer: &Writer) -> Vec<Stop<'batch>> {
+    let ended = pages
+        .iter()
+        .filter(|(_, page)| matches!(page.verdict, Verdict::Page(_)));
+    let stop = |(_, page): &(usize, &'batch PageCommit)| {
+        let when = page.stop_when_known.as_ref()?;
+        let is_known = |new: &&NewRequest| {
+            let is_other = *new.request.step.name != *when.step;
+            is_other && !new.seed && writer.recent.has(new.host, new.fingerprint)
+        };
+        let known = page.requests.iter().filter(is_known).count();
+        Some(Stop {
+            page: page.key.seq,
+            step: &when.step,
+            enough: i64::from(when.known) - known as i64,
+        })
+    };
+    ended.filter_map(stop).collect()
+}
 fn due(new: &NewRequest, skew: &Skew, told: i64) -> i64 {
     match new.request.not_before.map(|moment| skew.theirs(moment)) {
         Some(moment) if moment > told => moment,

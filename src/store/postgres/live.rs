@@ -42,7 +42,7 @@ pub(super) async fn beat(inner: Arc<Inner>) -> Result<Beat, Failure> {
 }
 
 /// Whether the run was still believed to live; it is again.
-async fn revive(db: &mut PgConnection, active: &Active) -> Result<bool, Failure> {
+pub(super) async fn revive(db: &mut PgConnection, active: &Active) -> Result<bool, Failure> {
     let lived: Option<bool> = sqlx::query_scalar(AssertSqlSafe(format!(
         "WITH before AS (SELECT id, ended IS NULL AS lived FROM run WHERE id = $1 FOR UPDATE)
          UPDATE run SET beat = {NOW}, ended = NULL, stop = NULL FROM before

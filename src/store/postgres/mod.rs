@@ -10,6 +10,7 @@
 //! Rows are locked in the order of their keys, and tables in one order (`queue`, `seen`, `host`,
 //! items, `run`), so that two commits never wait for each other.
 
+mod again;
 mod begin;
 mod commit;
 mod compose;
@@ -27,6 +28,8 @@ mod retire;
 mod skew;
 mod table;
 mod take;
+mod tidy;
+mod visits;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +37,7 @@ pub(super) use self::reader::PostgresReader;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -51,7 +54,10 @@ use self::skew::Skew;
 use self::table::Table;
 use self::take::Desk;
 use super::recent::Recent;
-use super::{Batch, Beat, Began, Begin, End, Host, News, Receipt, Rest, Store, StoreError, Taken};
+use super::{
+    Batch, Beat, Began, Begin, End, Finished, Host, News, Receipt, Rest, Store, StoreError, Taken,
+    Tidied, Tidy,
+};
 use crate::request::HostKey;
 
 /// How long a server that is away is waited for, and at the end of a run.
@@ -87,6 +93,8 @@ struct Writer {
     cookies_at: i64,
     /// Seeds' hosts that the engine knows of.
     seed_hosts: HashSet<String>,
+    /// Tables of items that can be asked by page.
+    by_page: HashSet<String>,
 }
 
 impl Writer {
@@ -101,6 +109,7 @@ impl Writer {
             stray: false,
             cookies_at: 0,
             seed_hosts: HashSet::new(),
+            by_page: HashSet::new(),
         }
     }
 }
@@ -110,6 +119,10 @@ impl Writer {
 struct Active {
     crawl: i64,
     run: i64,
+    /// Whether its pages were asked for before, in an earlier round.
+    again: AtomicBool,
+    /// Whether they may be asked for again, so that their rows keep what that needs.
+    keeps: bool,
     /// The steps that this process knows; none: all.
     steps: Option<Vec<String>>,
     lease: Duration,
@@ -127,6 +140,10 @@ impl Active {
 
     fn told(&self) -> i64 {
         self.told.load(Ordering::Relaxed)
+    }
+
+    fn is_again(&self) -> bool {
+        self.again.load(Ordering::Relaxed)
     }
 }
 
@@ -176,7 +193,7 @@ impl Postgres {
                 }
                 match failure.at(&inner.server.name) {
                     StoreError::Busy(reason) if Instant::now() + pause < end => {
-                        tracing::warn!(%reason, "the database is away; trying again");
+                        tracing::warn!("{reason}; trying again");
                         // Not all processes of a fleet at once.
                         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                         pause = (pause * 2).min(Duration::from_secs(5));
@@ -217,8 +234,30 @@ impl Inner {
 
 impl Store for Postgres {
     fn begin(&self, begin: Begin) -> BoxFuture<'_, Result<Began, StoreError>> {
-        self.patient(LAST_PATIENCE, move |inner| {
-            begin::begin(inner, begin.clone())
+        Box::pin(async move {
+            let rules: Arc<[_]> = match &begin.finished {
+                Finished::Revisit(rules) => rules.as_slice().into(),
+                _ => Arc::default(),
+            };
+            let patience = LAST_PATIENCE + begin.lease;
+            let begin = Arc::new(begin);
+            let opened = self.patient(patience, move |inner| {
+                begin::begin(inner, Arc::clone(&begin))
+            });
+            let mut began = opened.await?;
+            // Each piece is a call of its own: a large round takes longer than any single answer.
+            loop {
+                let rules = Arc::clone(&rules);
+                let piece = self.patient(PATIENCE, move |inner| {
+                    again::prepare(inner, Arc::clone(&rules))
+                });
+                let prepared = piece.await?;
+                began.lapses = Some(prepared.lapses);
+                if prepared.is_done {
+                    began.round = prepared.round;
+                    return Ok(began);
+                }
+            }
         })
     }
 
@@ -254,6 +293,45 @@ impl Store for Postgres {
 
     fn news(&self) -> BoxFuture<'_, Result<News, StoreError>> {
         self.patient(PATIENCE, live::news)
+    }
+
+    fn requeue(&self, pages: Vec<i64>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let mut count = 0;
+            for piece in pages.chunks(again::PIECE as usize) {
+                let piece: Arc<[i64]> = piece.into();
+                let moved = self.patient(PATIENCE, move |inner| {
+                    again::requeue(inner, Arc::clone(&piece))
+                });
+                count += moved.await?;
+            }
+            Ok(count)
+        })
+    }
+
+    fn discard<'a>(&'a self, step: &'a str) -> BoxFuture<'a, Result<u64, StoreError>> {
+        let step: Arc<str> = step.into();
+        Box::pin(async move {
+            let mut count = 0;
+            loop {
+                let step = Arc::clone(&step);
+                let piece = self.patient(PATIENCE, move |inner| {
+                    again::discard(inner, Arc::clone(&step))
+                });
+                match piece.await? {
+                    0 => return Ok(count),
+                    some => count += some,
+                }
+            }
+        })
+    }
+
+    fn tidy(&self, tidy: Tidy) -> BoxFuture<'_, Result<Tidied, StoreError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move {
+            let tidied = tidy::tidy(&inner.server, tidy).await;
+            tidied.map_err(|failure| failure.at(&inner.server.name))
+        })
     }
 
     fn end(&self, end: End) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -78,7 +78,7 @@ impl Columns {
 pub(super) fn write(
     to: &mut Composed,
     pages: &[(usize, &PageCommit)],
-    inner: &Inner,
+    (inner, active): (&Inner, &Active),
     (run, now): (&str, &str),
 ) -> Result<(), Failure> {
     let mut columns = Columns::default();
@@ -113,12 +113,16 @@ pub(super) fn write(
     to.with(format!(
         "_d AS (DELETE FROM queue q USING _t t WHERE t.state IS NOT NULL AND {is_row})"
     ));
+    let keeps = to.bind(active.keeps)?;
+    // What a page needs to be asked for again may hold secrets, so it is kept only where that may happen.
+    // JSONB does not take an escaped U+0000, which only the bytes of a body have.
     to.with(format!(
-        "_p AS (INSERT INTO page (id, run, host, step, path, state, reason, message, status, ms, bytes,
-           depth, tries, parent, at, args, spec)
-         SELECT seq, {run}, host, step, path, state, reason, message, status, ms, bytes,
-           depth, tries, parent, {now}, CASE state WHEN 'failed' THEN args END,
-           CASE state WHEN 'failed' THEN spec END
+        "_p AS (INSERT INTO page (id, run, host, fp, step, path, state, reason, message, status, ms, bytes,
+           ord, depth, tries, parent, at, args, spec)
+         SELECT seq, {run}, host, fp, step, path, state, reason, message, status, ms, bytes,
+           ord, depth, tries, parent, {now}, CASE WHEN state <> 'done' OR {keeps} THEN args END,
+           CASE WHEN state <> 'done' OR ({keeps} AND position('\\u0000' IN spec) > 0) THEN spec
+             WHEN {keeps} THEN nullif((spec::jsonb - 'url')::text, '{{}}') END
          FROM _t WHERE state IS NOT NULL)"
     ));
     let retries = |page: &PageCommit| matches!(page.verdict, Verdict::Retry { .. });

@@ -22,7 +22,8 @@ const MAX_GROUPS: usize = 10_000;
 pub(super) async fn crawls(mut db: PgConnection) -> Result<Vec<CrawlRow>, Failure> {
     sqlx::query(
         "SELECT c.id, c.spider, c.args, c.state, c.seeded, c.started, c.finished,
-           coalesce(sum(r.known), 0)::bigint, coalesce(sum(r.done + r.failed + r.skipped), 0)::bigint
+           coalesce(sum(r.known - r.forgotten), 0)::bigint,
+           coalesce(sum(r.done + r.failed + r.skipped - r.requeued - r.forgotten), 0)::bigint
          FROM crawl c LEFT JOIN run r ON r.crawl = c.id GROUP BY c.id ORDER BY c.id DESC",
     )
     .fetch_all(&mut db)
@@ -49,7 +50,7 @@ pub(super) async fn runs(mut db: PgConnection) -> Result<Vec<RunRow>, Failure> {
     sqlx::query(
         "SELECT r.id, r.crawl, c.spider, c.args, r.pid, r.version, r.started, r.beat, r.ended, r.stop,
            r.done, r.failed, r.skipped, r.redirects, r.retries, r.known, r.items, r.new, r.changed,
-           r.bytes, r.settings, r.report
+           r.unchanged, r.requeued, r.bytes, r.settings, r.report
          FROM run r JOIN crawl c ON c.id = r.crawl ORDER BY r.id DESC",
     )
     .fetch_all(&mut db)
@@ -81,8 +82,8 @@ fn run(row: &PgRow) -> Result<RunRow, Failure> {
         items: cells.count()?,
         new: cells.count()?,
         changed: cells.count()?,
-        unchanged: 0,
-        requeued: 0,
+        unchanged: cells.count()?,
+        requeued: cells.count()?,
         bytes: cells.count()?,
         settings: cells.next()?,
         report: cells.next()?,
@@ -114,14 +115,16 @@ pub(super) async fn tables(mut db: PgConnection) -> Result<Vec<TableRow>, Failur
         .fetch_one(&mut db)
         .await?;
         let columns = known.columns.into_iter().map(|column| Column {
-            name: column.name.into(),
+            name: column.name.to_ascii_lowercase().into(),
             kind: column.kind,
             nullable: column.nullable,
         });
+        // As they are called in the database.
+        let key = known.key.iter().map(|name| name.to_ascii_lowercase());
         tables.push(TableRow {
-            name,
+            name: name.to_ascii_lowercase(),
             columns: columns.collect(),
-            key: known.key,
+            key: key.collect(),
             rows: rows.unsigned_abs(),
         });
     }

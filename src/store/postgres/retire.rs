@@ -54,25 +54,26 @@ pub(super) async fn replace(
     Ok(())
 }
 
-/// Deletes the rows of all crawls that were replaced. Runs and items stay. What fails is left to the
-/// next run.
+/// Deletes the rows of all crawls that were replaced; what fails is left to the next run.
 pub(super) async fn sweep(server: Server) {
-    let swept = async {
-        let mut db = server.connect().await?;
-        let dropped: Vec<i64> = sqlx::query_scalar("SELECT id FROM crawl WHERE state = 'dropped'")
-            .fetch_all(&mut db)
-            .await?;
-        for crawl in dropped {
-            sweep_hosts(&mut db, crawl).await?;
-            sweep_pages(&mut db, crawl).await?;
-            forget(&mut db, crawl).await?;
-        }
-        Ok::<_, Failure>(())
-    };
-    if let Err(failure) = swept.await {
+    if let Err(failure) = sweep_all(&server).await {
         let reason = failure.message();
         tracing::debug!(reason, "rows of replaced crawls are left for the next run");
     }
+}
+
+/// Deletes the rows of all crawls that were replaced. Runs and items stay.
+pub(super) async fn sweep_all(server: &Server) -> Result<(), Failure> {
+    let mut db = server.connect().await?;
+    let dropped: Vec<i64> = sqlx::query_scalar("SELECT id FROM crawl WHERE state = 'dropped'")
+        .fetch_all(&mut db)
+        .await?;
+    for crawl in dropped {
+        sweep_hosts(&mut db, crawl).await?;
+        sweep_pages(&mut db, crawl).await?;
+        forget(&mut db, crawl).await?;
+    }
+    Ok(())
 }
 
 /// A host's row goes when nothing hangs on it any more, so that an interrupted sweep finds it.
@@ -128,8 +129,9 @@ async fn sweep_pages(db: &mut PgConnection, crawl: i64) -> Result<(), Failure> {
         .await?;
         let Some(to) = to else { return Ok(()) };
         sqlx::query(
-            "DELETE FROM page WHERE id > $1 AND id <= $2
-             AND run IN (SELECT id FROM run WHERE crawl = $3)",
+            "WITH gone AS (DELETE FROM page WHERE id > $1 AND id <= $2
+               AND run IN (SELECT id FROM run WHERE crawl = $3) RETURNING id)
+             DELETE FROM visit v USING gone WHERE v.page = gone.id",
         )
         .bind(from)
         .bind(to)
@@ -145,6 +147,7 @@ async fn forget(db: &mut PgConnection, crawl: i64) -> Result<(), Failure> {
         "DELETE FROM attempt WHERE run IN (SELECT id FROM run WHERE crawl = $1)",
         "DELETE FROM cookie WHERE crawl = $1",
         "DELETE FROM refused WHERE crawl = $1",
+        "DELETE FROM spent WHERE crawl = $1",
         "UPDATE crawl SET state = 'gone' WHERE id = $1",
     ] {
         sqlx::query(statement).bind(crawl).execute(&mut *db).await?;

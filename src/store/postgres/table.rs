@@ -28,7 +28,8 @@ const PROVENANCE: &str = r#"
   "_first_seen" timestamptz NOT NULL,
   "_last_seen" timestamptz NOT NULL,
   "_changed" timestamptz,
-  "_hash" bigint NOT NULL"#;
+  "_hash" bigint NOT NULL,
+  "_gone" timestamptz"#;
 
 /// Makes sure that all tables of a batch exist and fit.
 ///

@@ -3,7 +3,8 @@
 //! Calls for many hosts at once go to the server together: who gets the connection asks for all that
 //! wait.
 
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::PgConnection;
@@ -13,29 +14,54 @@ use url::Url;
 
 use super::connect::Link;
 use super::error::Failure;
-use super::{Active, Inner, cell};
+use super::{Active, Cells, Inner, cell};
 use crate::request::{Fingerprint, HostKey, StepRef};
-use crate::store::{StoreError, Taken, Ticket, TicketKey, spec};
+use crate::store::{StoreError, Taken, Ticket, TicketKey, Visit, spec};
 
 /// So many hosts are asked for in one statement.
 const TOGETHER: usize = 500;
 
-/// For each host, a row that tells when its next delayed request is due, and its tickets in order.
-pub(super) const READY: &str = "WITH wanted AS MATERIALIZED
+/// For each host, a row that tells when its next delayed request is due, and its tickets in order; of later
+/// rounds, with what an earlier one learned of the pages.
+fn ready(again: bool) -> &'static str {
+    static READY: LazyLock<[String; 2]> = LazyLock::new(|| {
+        let visits = [
+            ("", ""),
+            (
+                ", v.at, v.changed, v.every, v.etag, v.modified, v.hash",
+                "LEFT JOIN LATERAL (SELECT * FROM visit v WHERE v.page = q.seq LIMIT 1) v ON true",
+            ),
+        ];
+        visits.map(|(columns, join)| {
+            let nulls = columns.split(", ").skip(1).map(|name| match name {
+                "v.etag" | "v.modified" => ", NULL::text",
+                _ => ", NULL::bigint",
+            });
+            READY_ROWS
+                .replace("/*nulls*/", &nulls.collect::<String>())
+                .replace("/*columns*/", columns)
+                .replace("/*join*/", join)
+        })
+    });
+    &READY[usize::from(again)]
+}
+
+const READY_ROWS: &str = "WITH wanted AS MATERIALIZED
   (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS wanted (host, count))
 SELECT 0 AS is_ticket, w.host, 0::int AS ord, 0::int AS depth,
   (SELECT q.due FROM queue q WHERE q.host = w.host AND q.due > 0
      AND ($3::text[] IS NULL OR q.step = ANY($3)) ORDER BY q.due LIMIT 1) AS seq,
-  0::bigint AS fp, 0::int AS tries, '' AS step, NULL AS args, NULL AS spec, '' AS url, NULL AS referrer
+  0::bigint AS fp, 0::int AS tries, '' AS step, NULL AS args, NULL AS spec, '' AS url, NULL AS referrer/*nulls*/
 FROM wanted w
 UNION ALL
 SELECT 1, q.host, q.ord, q.depth, q.seq, q.fp, q.tries, q.step, q.args, q.spec, h.origin || q.path,
-  (SELECT ph.origin || p.path FROM page p JOIN host ph ON ph.id = p.host WHERE p.id = q.parent)
+  (SELECT ph.origin || p.path FROM page p JOIN host ph ON ph.id = p.host WHERE p.id = q.parent)/*columns*/
 FROM wanted w
 CROSS JOIN LATERAL (SELECT * FROM queue q WHERE q.host = w.host AND q.due = 0
     AND ($3::text[] IS NULL OR q.step = ANY($3))
   ORDER BY q.host, q.due, q.ord, q.depth, q.seq LIMIT w.count) q
 CROSS JOIN LATERAL (SELECT h.origin FROM host h WHERE h.id = w.host LIMIT 1) h
+/*join*/
 ORDER BY 2, 1, 3, 4, 5";
 
 /// So many delayed requests of a host become ready at once; the rest with the next call.
@@ -146,7 +172,8 @@ async fn serve(
 ) -> Result<(), Failure> {
     let hosts = wishes.iter().map(|wish| wish.host.0).collect::<Vec<_>>();
     let limits = wishes.iter().map(|wish| wish.limit as i64);
-    let rows = sqlx::query(READY)
+    let again = active.is_again();
+    let rows = sqlx::query(ready(again))
         .bind(hosts)
         .bind(limits.collect::<Vec<_>>())
         .bind(&active.steps)
@@ -160,7 +187,7 @@ async fn serve(
             let due: Option<i64> = cell(row, 4)?;
             its.next_due = due.map(|ms| inner.skew.ours(ms));
         } else {
-            its.tickets.push(ticket(host, row)?);
+            its.tickets.push(ticket(host, row, again)?);
         }
     }
     for wish in wishes {
@@ -185,7 +212,7 @@ async fn promote(inner: &Inner, host: HostKey, now: i64) -> Result<(), Failure> 
     Ok(())
 }
 
-fn ticket(host: HostKey, row: &PgRow) -> Result<Ticket, Failure> {
+fn ticket(host: HostKey, row: &PgRow, again: bool) -> Result<Ticket, Failure> {
     let order: i32 = cell(row, 2)?;
     let depth = cell::<i32>(row, 3)? as u16;
     let seq = cell(row, 4)?;
@@ -207,10 +234,28 @@ fn ticket(host: HostKey, row: &PgRow) -> Result<Ticket, Failure> {
         tries: cell::<i32>(row, 6)? as u16,
         request,
         referrer: referrer.and_then(|url| Url::parse(url).ok()),
-        visit: None,
+        visit: if again { visit(row)? } else { None },
     })
+}
+
+fn visit(row: &PgRow) -> Result<Option<Box<Visit>>, Failure> {
+    let Some(at) = cell::<Option<i64>>(row, 12)? else {
+        return Ok(None);
+    };
+    let mut cells = Cells(row, 13);
+    let (changed, every) = (cells.moment()?, cells.next::<Option<i64>>()?);
+    Ok(Some(Box::new(Visit {
+        at: super::moment(at),
+        changed,
+        every: every.map(|ms| Duration::from_millis(ms.unsigned_abs())),
+        etag: cells.next()?,
+        modified: cells.next()?,
+        hash: cells.next()?,
+    })))
 }
 
 /// The statements whose plans are promised.
 #[cfg(test)]
-pub(super) const HOT: [&str; 2] = [READY, PROMOTE];
+pub(super) fn hot() -> [&'static str; 3] {
+    [ready(false), ready(true), PROMOTE]
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-use super::{Postgres, commit, lease, live, pages, take};
+use super::{Postgres, again, commit, lease, live, pages, take};
 use crate::request::{Identity, Request, StepRef, canonical};
 use crate::store::{
     Batch, Began, Begin, NewRequest, PageCommit, PageRow, PageState, Rest, Store, StoreError,
@@ -300,7 +300,7 @@ async fn hot_statements_search() {
            FROM generate_series(1, 60000) n;
          INSERT INTO seen SELECT n % 20000, n, n FROM generate_series(1, 60000) n;
          INSERT INTO robots SELECT n, 200, 0, '' FROM generate_series(1, 20000) n;
-         INSERT INTO page SELECT n, 1, n, '', '/', 'done', NULL, NULL, 200, 1, 1, 1, 0, NULL, 1
+         INSERT INTO page SELECT n, 1, n, n, '', '/', 'done', NULL, NULL, 200, 1, 1, 0, 1, 0, NULL, 1
            FROM generate_series(100000, 160000) n;
          ANALYZE",
     )
@@ -314,7 +314,8 @@ async fn hot_statements_search() {
     let commit = commit::sample(&worker.store.0).await;
     let hot = lease::HOT
         .into_iter()
-        .chain(take::HOT)
+        .chain(take::hot())
+        .chain(again::HOT)
         .chain(pages::HOT)
         .chain(live::HOT)
         .map(str::to_owned)

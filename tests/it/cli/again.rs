@@ -10,7 +10,7 @@ const FAST: &str = "-s retries=0 -j 1";
 
 /// A list of eight pages; those with an odd number fail with 500 as long as `broken` is above their
 /// number.
-fn flaky(broken: &Arc<AtomicUsize>) -> std::net::SocketAddr {
+pub(super) fn flaky(broken: &Arc<AtomicUsize>) -> std::net::SocketAddr {
     let broken = Arc::clone(broken);
     serve_with(
         move |path, _| match path.trim_start_matches('/').parse::<usize>() {

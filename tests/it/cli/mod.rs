@@ -7,6 +7,7 @@ mod cache;
 mod crawl;
 mod generate;
 mod polite;
+mod postgres;
 mod fetch;
 mod project;
 mod results;

@@ -16,7 +16,6 @@ use super::promises;
 use super::steps::{Crawl, at, done, pages, row};
 
 promises! {
-    sqlite:
     failed_pages_go_back,
     a_finished_crawl_is_opened_again,
     a_step_is_given_up,
@@ -295,7 +294,9 @@ async fn visits_come_with_their_tickets(database: &Database) {
         ..done(&ticket)
     };
     crawl.commit(pages([page])).await;
-    let stored = database.rows("SELECT hash, etag IS NULL FROM visit").await;
+    let stored = database
+        .rows("SELECT hash, CAST(etag IS NULL AS integer) FROM visit")
+        .await;
     assert_eq!(stored, ["8 1"]);
 }
 
@@ -363,7 +364,10 @@ async fn items_of_a_round_are_kept_true(database: &Database) {
     ];
     crawl.commit(pages(ends)).await;
     let run = crawl.opening.run.0;
-    let items = format!("SELECT id, _gone IS NOT NULL, _run = {run} FROM books ORDER BY id");
+    let items = format!(
+        "SELECT id, CAST(_gone IS NOT NULL AS integer), CAST(_run = {run} AS integer)
+         FROM books ORDER BY id"
+    );
     let expected = [
         "/brokena 0 0",
         "/brokenb 0 0",

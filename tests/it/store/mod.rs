@@ -13,17 +13,6 @@ mod steps;
 
 /// Runs each promise as a test on a database of its own.
 macro_rules! promises {
-    // What PostgreSQL can't do yet.
-    (sqlite: $($promise:ident),* $(,)?) => {
-        mod sqlite {
-            $(
-                #[tokio::test]
-                async fn $promise() {
-                    super::$promise(&crate::store::database::Database::sqlite()).await;
-                }
-            )*
-        }
-    };
     ($($promise:ident),* $(,)?) => {
         mod sqlite {
             $(
