@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::database::Database;
 use super::destination::Destination;
 use super::failure::{Failure, meant};
+use super::items::column_as;
 use super::output;
 use super::project::Project;
 use super::rows::Written;
@@ -51,7 +52,7 @@ impl ExportOf {
         let database = Database::find(db, &Project::find()?);
         let reader = database.reader().await?;
         let tables = reader.tables().await?;
-        let sql = self.sql(&tables)?;
+        let sql = self.sql(&*reader, &tables)?;
         let columns = tables.iter().flat_map(|table| &table.columns);
         let mut file = destination
             .open()
@@ -66,7 +67,7 @@ impl ExportOf {
     }
 
     /// The query that is written.
-    fn sql(&self, tables: &[TableRow]) -> Result<String, Failure> {
+    fn sql(&self, reader: &dyn Reader, tables: &[TableRow]) -> Result<String, Failure> {
         if self.what.contains(char::is_whitespace) {
             return Ok(self.what.clone());
         }
@@ -83,15 +84,15 @@ impl ExportOf {
         let columns: Vec<String> = table
             .columns
             .iter()
-            .map(|column| format!("\"{}\"", column.name))
+            .map(|column| column_as(reader, &column.name))
             .collect();
         let columns = if self.provenance {
             "*".to_owned()
         } else {
             columns.join(", ")
         };
-        let name = &table.name;
-        Ok(format!("SELECT {columns} FROM \"{name}\" ORDER BY \"_id\""))
+        let name = reader.quote(&table.name);
+        Ok(format!("SELECT {columns} FROM {name} ORDER BY \"_id\""))
     }
 }
 

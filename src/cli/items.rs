@@ -126,13 +126,18 @@ impl<'a> Crawl<'a> {
         let columns: Vec<String> = table
             .columns
             .iter()
-            .map(|column| format!("\"{}\"", column.name))
+            .map(|column| column_as(self.reader, &column.name))
             .collect();
         format!(
-            "SELECT {} FROM \"{}\" WHERE \"_run\" IN ({}) ORDER BY \"_id\"",
+            "SELECT {} FROM {} WHERE \"_run\" IN ({}) ORDER BY \"_id\"",
             columns.join(", "),
-            table.name,
+            self.reader.quote(&table.name),
             self.runs
         )
     }
+}
+
+/// A column in a query, called as the struct calls it.
+pub(super) fn column_as(reader: &dyn Reader, name: &str) -> String {
+    format!("{} AS \"{name}\"", reader.quote(name))
 }

@@ -103,8 +103,10 @@ async fn meant(reader: &dyn Reader, said: &str) -> Option<String> {
             .collect(),
         _ => return None,
     };
-    let bare = name.rsplit('.').next().unwrap_or(name);
-    match closest(bare, names.iter().copied()) {
+    // SQL makes no difference between upper and lower case.
+    let bare = name.rsplit('.').next().unwrap_or(name).to_lowercase();
+    let lower: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+    match closest(&bare, lower.iter().map(String::as_str)) {
         Some(name) => Some(format!("did you mean `{name}`?")),
         None if what == "table" => Some(format!("tables of items: {}", names.join(", "))),
         None => None,

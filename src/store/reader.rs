@@ -27,6 +27,11 @@ pub trait Reader: Send + Sync + 'static {
     /// All runs, newest first.
     fn runs(&self) -> BoxFuture<'_, Result<Vec<RunRow>, StoreError>>;
 
+    /// A name of a table or column of items as SQL takes it here.
+    fn quote(&self, name: &str) -> String {
+        format!("\"{name}\"")
+    }
+
     /// The tables of items, by name.
     fn tables(&self) -> BoxFuture<'_, Result<Vec<TableRow>, StoreError>>;
 

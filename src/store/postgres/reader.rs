@@ -115,6 +115,10 @@ impl Reader for PostgresReader {
         self.with(report::runs)
     }
 
+    fn quote(&self, name: &str) -> String {
+        super::table::quote(name)
+    }
+
     fn tables(&self) -> BoxFuture<'_, Result<Vec<TableRow>, StoreError>> {
         self.with(report::tables)
     }

@@ -115,16 +115,14 @@ pub(super) async fn tables(mut db: PgConnection) -> Result<Vec<TableRow>, Failur
         .fetch_one(&mut db)
         .await?;
         let columns = known.columns.into_iter().map(|column| Column {
-            name: column.name.to_ascii_lowercase().into(),
+            name: column.name.into(),
             kind: column.kind,
             nullable: column.nullable,
         });
-        // As they are called in the database.
-        let key = known.key.iter().map(|name| name.to_ascii_lowercase());
         tables.push(TableRow {
-            name: name.to_ascii_lowercase(),
+            name,
             columns: columns.collect(),
-            key: key.collect(),
+            key: known.key,
             rows: rows.unsigned_abs(),
         });
     }
