@@ -59,8 +59,10 @@ impl<'batch> Links<'batch> {
             page.requests.iter().map(move |request| (parent, request))
         });
         let seeds = batch.seeds.iter().map(|request| (None, request));
-        let mut gathered = Self::default();
-        gathered.stops = stops(pages, writer);
+        let mut gathered = Self {
+            stops: stops(pages, writer),
+            links: Vec::new(),
+        };
         let mut first = HashSet::new();
         for (parent, request) in seeds.chain(found) {
             let page = parent.map(|(at, _)| at);
@@ -228,7 +230,7 @@ impl<'batch> Links<'batch> {
              WHERE o.enough <= (SELECT count(*) FROM _m m WHERE m.parent = o.page AND m.step <> o.step
                AND (SELECT true FROM seen s WHERE s.host = m.host AND s.fp = m.fp)){})",
             places.join(", "),
-            items.collect::<String>()
+            items.collect::<Vec<_>>().concat()
         ));
         to.with(
             "_l AS MATERIALIZED (SELECT m.* FROM _m m

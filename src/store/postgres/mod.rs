@@ -240,11 +240,11 @@ impl Store for Postgres {
                 _ => Arc::default(),
             };
             let patience = LAST_PATIENCE + begin.lease;
-            let begin = Arc::new(begin);
+            let said = Arc::new(begin);
             let opened = self.patient(patience, move |inner| {
-                begin::begin(inner, Arc::clone(&begin))
+                begin::begin(inner, Arc::clone(&said))
             });
-            let mut began = opened.await?;
+            let mut opened = opened.await?;
             // Each piece is a call of its own: a large round takes longer than any single answer.
             loop {
                 let rules = Arc::clone(&rules);
@@ -252,10 +252,10 @@ impl Store for Postgres {
                     again::prepare(inner, Arc::clone(&rules))
                 });
                 let prepared = piece.await?;
-                began.lapses = Some(prepared.lapses);
+                opened.lapses = Some(prepared.lapses);
                 if prepared.is_done {
-                    began.round = prepared.round;
-                    return Ok(began);
+                    opened.round = prepared.round;
+                    return Ok(opened);
                 }
             }
         })

@@ -108,12 +108,11 @@ pub(super) fn settle(
     };
     // Rows without a key are never updated.
     let is_left = written.iter().filter(|(_, rows)| !rows.key().is_empty());
-    let is_left: String = is_left
-        .map(|(at, rows)| {
-            let (ours, theirs) = (keys(rows, "x"), keys(rows, "f"));
-            format!(" AND (({ours}) IN (SELECT {theirs} FROM _f{at} f)) IS NOT TRUE")
-        })
-        .collect();
+    let is_left = is_left.map(|(at, rows)| {
+        let (ours, theirs) = (keys(rows, "x"), keys(rows, "f"));
+        format!(" AND (({ours}) IN (SELECT {theirs} FROM _f{at} f)) IS NOT TRUE")
+    });
+    let is_left = is_left.collect::<Vec<_>>().concat();
     let name = quote(table);
     to.with(format!(
         "_g{number} AS (UPDATE {name} x SET
