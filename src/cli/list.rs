@@ -73,7 +73,12 @@ pub(super) fn number(count: u64) -> Value {
 /// How a run ended, in a word or two.
 pub(super) fn state(run: &RunRow) -> String {
     if run.ended.is_none() {
-        return "running, or killed".to_owned();
+        // The store may know that it lives; of one that does not, the next process tells.
+        return if run.lives && !run.steps.is_empty() {
+            "running".to_owned()
+        } else {
+            "running, or killed".to_owned()
+        };
     }
     let stop = run.stop.as_deref().unwrap_or_default();
     // The run that found it dead wrote a plain word.

@@ -20,6 +20,7 @@ mod crawl;
 mod database;
 mod demo;
 mod destination;
+mod doctor;
 mod explain;
 mod export;
 mod failed;
@@ -126,6 +127,7 @@ enum Command {
     Try(Box<trial::Try>),
     Fetch(Box<fetch::Fetch>),
     Robots(Box<robots::RobotsOf>),
+    Doctor(doctor::Doctor),
     Gc(gc::Gc),
     Bench(bench::Bench),
     Config(Box<config::Config>),
@@ -190,6 +192,7 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Retry(retry) => block_on(retry.run(db, &screen)),
         Command::Failed(failed) => block_on(failed.run(db)),
         Command::Hosts(hosts) => block_on(hosts.run(db)),
+        Command::Doctor(doctor) => block_on(doctor.run(db)),
         Command::Gc(gc) => block_on(gc.run(db)),
         Command::Bench(bench) => block_on(bench.run(db)),
         Command::List(list) => block_on(list.run(db)),

@@ -27,7 +27,14 @@ pub(super) async fn check(
     let Some(open) = open(&*reader, spider.name(), args).await? else {
         return Ok(());
     };
+    // Another process may know what this one does not: a newer version, while it is rolled out.
+    let runs = reader.runs().await?;
+    let others = runs.iter().filter(|run| run.crawl == open && run.lives);
+    let others: Vec<_> = others.flat_map(|run| &run.steps).collect();
     for (step, count) in queued_steps(&*reader, open).await? {
+        if others.contains(&&step) {
+            continue;
+        }
         let is_file = StepRef::named(step.clone()).is_file();
         if is_file || step_named(spider, &step).is_some() {
             continue;

@@ -11,7 +11,9 @@ use super::project::Project;
 use super::runs::{command_of, crawl_of, run_named, spider_of};
 use crate::item::Value;
 use crate::settings::Layer;
-use crate::store::{self, Begin, CrawlRow, End, Finished, Reader, Rest, RunRow, collect, error_id};
+use crate::store::{
+    self, Begin, CrawlRow, End, Finished, Reader, Rest, RunRow, collect, error_id, together,
+};
 use crate::ui::{Screen, count, plural};
 
 const EXAMPLES: &str = "\
@@ -26,7 +28,8 @@ Examples:
 /// Try pages of a run again that failed
 ///
 /// They go back into the queue of their crawl, which goes on; their failures are kept among their
-/// tries (nephila explain URL). Flags together narrow the choice.
+/// tries (nephila explain URL). Flags together narrow the choice. Where several processes worked on the
+/// crawl together, it is the pages of all of them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Retry {
@@ -72,12 +75,13 @@ impl Retry {
         let project = Project::find()?;
         let database = Database::find(db, &project);
         let reader = database.reader().await?;
-        let run = run_named(reader.runs().await?, &self.run, &database)?;
+        let runs = reader.runs().await?;
+        let run = run_named(runs.clone(), &self.run, &database)?;
         let crawl = crawl_of(&*reader, &run).await?;
         if let Some(step) = self.step.as_ref().filter(|_| self.discard) {
             return discard(&database, &crawl, step).await;
         }
-        let mut pages = self.pages(&*reader, &run).await?;
+        let mut pages = self.pages(&*reader, &together(&runs, run.id)).await?;
         if pages.is_empty() {
             let failure =
                 Failure::usage(format!("no page of run {} is to be tried again", run.id.0));
@@ -128,12 +132,13 @@ impl Retry {
         Ok(order.run(screen).await?.exit_code())
     }
 
-    /// The pages that all flags agree on.
-    async fn pages(&self, reader: &dyn Reader, run: &RunRow) -> Result<Vec<i64>, Failure> {
+    /// The pages of some runs that all flags agree on.
+    async fn pages(&self, reader: &dyn Reader, runs: &[&RunRow]) -> Result<Vec<i64>, Failure> {
+        let runs: Vec<String> = runs.iter().map(|run| run.id.0.to_string()).collect();
         let mut sql = format!(
             "SELECT page, coalesce(reason, ''), step, coalesce(message, '') FROM url \
-             WHERE run = {} AND state <> 'done'",
-            run.id.0
+             WHERE run IN ({}) AND state <> 'done'",
+            runs.join(", ")
         );
         match &self.filter {
             // A comment at its end must not take the rest along.

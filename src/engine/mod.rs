@@ -73,6 +73,7 @@ pub(crate) mod robots {
 }
 mod run;
 mod shared;
+mod together;
 mod tried;
 #[cfg(test)]
 mod simulation;
@@ -89,7 +90,7 @@ pub use fetcher::Fetcher;
 pub use inspect::Inspector;
 pub use report::{
     ErrorGroup, HostCount, ItemCount, Problem, RefusedCount, Report, SlowedCount, Statistics,
-    StepCount, pattern_of,
+    StepCount, WorkerCount, pattern_of,
 };
 pub(crate) use step::limits as parse_limits;
 pub use tried::{Tried, try_step};

@@ -13,10 +13,11 @@ use crate::settings::Settings;
 use crate::store::{PageState, Resumed, Round};
 
 /// At most this many groups of a kind are told apart; the rest is counted as "others".
-const MAX_GROUPS: usize = 1_000;
+pub(super) const MAX_GROUPS: usize = 1_000;
 
 /// Counts of a run, kept up to date event by event.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Statistics {
     /// The spider's name.
@@ -66,17 +67,48 @@ pub struct Statistics {
     /// Selectors that matched nothing: "step selector" and on how many pages.
     pub missed: BTreeMap<String, u64>,
     /// Pages that were not read whole, by the setting whose limit they went beyond.
-    pub truncated: BTreeMap<&'static str, TruncatedCount>,
+    pub truncated: BTreeMap<String, TruncatedCount>,
     /// What kept the spider from naming its seeds, or seeds from being crawled.
     pub start_failed: Vec<String>,
     /// Warnings, in order.
     pub warnings: Vec<String>,
     /// What kept the crawl from going faster, and for how many milliseconds.
     pub limited_ms: BTreeMap<String, u64>,
+    /// The processes that did all this, if it was more than one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<WorkerCount>,
+    /// Items of processes that died: of which table, they did not say.
+    #[serde(skip_serializing_if = "is_none")]
+    pub items_of_killed: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What one process of several did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerCount {
+    /// Its run.
+    pub run: i64,
+    /// Its number as a process of its machine.
+    pub pid: u32,
+    /// Why it ended: `finished`, `limit`, `killed`...; empty: it has not ended.
+    pub stop: String,
+    /// Pages fetched and read by their step, or unchanged.
+    pub pages: u64,
+    /// Pages given up.
+    pub failed: u64,
+    /// Items stored.
+    pub items: u64,
 }
 
 /// What a step did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepCount {
     /// Pages that it read to the end.
     pub pages: u64,
@@ -94,7 +126,7 @@ pub struct ItemCount {
 }
 
 /// Exchanges with a host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostCount {
     /// Requests answered, whatever the status.
     pub answered: u64,
@@ -109,7 +141,7 @@ pub struct HostCount {
 }
 
 /// Pages that ended alike.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorGroup {
     /// `failed` or `skipped`.
     pub state: PageState,
@@ -134,7 +166,7 @@ pub struct ErrorGroup {
 }
 
 /// Links refused for one reason.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedCount {
     /// How many.
     pub count: u64,
@@ -143,7 +175,7 @@ pub struct RefusedCount {
 }
 
 /// How often a host was left alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlowedCount {
     /// How often.
     pub count: u64,
@@ -158,7 +190,7 @@ pub struct SlowedCount {
 }
 
 /// Pages whose tree went beyond one limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TruncatedCount {
     /// How many.
     pub count: u64,
@@ -235,7 +267,8 @@ impl Statistics {
 
     /// All items emitted.
     pub fn item_count(&self) -> u64 {
-        self.items.values().map(|table| table.emitted).sum()
+        let told: u64 = self.items.values().map(|table| table.emitted).sum();
+        told + self.items_of_killed
     }
 
     /// What limits the crawl most, and its share of the time, 0 to 1.
@@ -257,16 +290,18 @@ impl Statistics {
         )
     }
 
-    fn warn_of_truncated(&mut self) {
-        for (setting, TruncatedCount { count, sample }) in &self.truncated {
+    /// The warnings that are made of counts.
+    pub(super) fn of_truncated(&self) -> Vec<String> {
+        let warn = |(setting, TruncatedCount { count, sample }): (&String, &_)| {
             let (pages, were) = match count {
                 1 => ("page", "was"),
                 _ => ("pages", "were"),
             };
-            self.warnings.push(format!(
+            format!(
                 "{count} {pages} went beyond {setting} and {were} not read whole, like {sample}"
-            ));
-        }
+            )
+        };
+        self.truncated.iter().map(warn).collect()
     }
 
     fn fetched(&mut self, origin: &str, status: u16, took: Duration, bytes: u64) {
@@ -317,7 +352,7 @@ impl Statistics {
             *bounded(&mut self.missed, &format!("{} {selector}", page.step)) += 1;
         }
         if let Some(truncation) = page.truncation {
-            let truncated = self.truncated.entry(truncation.setting()).or_default();
+            let truncated = bounded(&mut self.truncated, truncation.setting());
             truncated.count += 1;
             if truncated.count == 1 {
                 truncated.sample = page.url.to_string();
@@ -370,7 +405,7 @@ impl Statistics {
 }
 
 /// The entry of `name`, or of "(others)" once the map is full.
-fn bounded<'a, T: Default>(map: &'a mut BTreeMap<String, T>, name: &str) -> &'a mut T {
+pub(super) fn bounded<'a, T: Default>(map: &'a mut BTreeMap<String, T>, name: &str) -> &'a mut T {
     let name = if map.len() < MAX_GROUPS || map.contains_key(name) {
         name
     } else {
@@ -457,7 +492,8 @@ impl Report {
         mut statistics: Statistics,
         settings: &Settings,
     ) -> Self {
-        statistics.warn_of_truncated();
+        let truncated = statistics.of_truncated();
+        statistics.warnings.extend(truncated);
         let mut problems = Vec::new();
         // What an earlier run or round found counts, too.
         let resumed = statistics.resumed.is_some() || statistics.round.is_some();

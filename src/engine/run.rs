@@ -285,10 +285,32 @@ impl Running {
             report: serde_json::to_string(&report).unwrap_or_default(),
         };
         match self.store.end(end).await {
+            Ok(()) if report.stop == Stop::Finished => Ok(self.together(report).await),
             Ok(()) => Ok(report),
             // What is broken already is told by the report.
             Err(_) if matches!(report.stop, Stop::Broken(_)) => Ok(report),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Running {
+    /// The same report for all processes that worked on the crawl together.
+    async fn together(&self, own: Report) -> Report {
+        let workers = tokio::select! {
+            workers = self.store.company() => workers,
+            // Who does not want to wait for the others gets what this process knows.
+            () = self.stop.gentle.cancelled() => return own,
+        };
+        match workers {
+            Ok(workers) if workers.len() > 1 => {
+                Report::together(&workers, &self.reports, &self.shared.settings)
+            }
+            Ok(_) => own,
+            Err(error) => {
+                tracing::warn!("what the other processes did is not known: {error}");
+                own
+            }
         }
     }
 }

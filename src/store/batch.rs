@@ -27,7 +27,7 @@ pub struct NewRequest {
 }
 
 /// How a page ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PageState {
     /// Fetched, and its step ran (or it was a redirect).

@@ -12,6 +12,7 @@ mod batch;
 mod content;
 mod error;
 mod evolve;
+mod health;
 mod message;
 mod postgres;
 mod reader;
@@ -19,17 +20,21 @@ mod recent;
 mod spec;
 mod sqlite;
 mod statement;
+mod together;
 
 pub use batch::{
     Batch, NewRequest, PageCommit, PageReceipt, PageRow, PageState, Receipt, Refused, Spent,
     StopWhenKnown, Verdict,
 };
 pub use error::StoreError;
+pub use health::Finding;
 pub use message::error_id;
 pub use reader::{
     Attempt, CrawlRow, ErrorGroup, Explained, KnownHost, Reader, RefusedRow, Rows, RunRow, Story,
     TableRow, collect,
 };
+
+pub use together::{Worker, together};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,7 +123,7 @@ pub struct Began {
 }
 
 /// A crawl's pages are asked for once more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Round {
     /// 2 for the first time that they are asked for again.
     pub number: u64,
@@ -129,7 +134,7 @@ pub struct Round {
 }
 
 /// How far an interrupted crawl got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Resumed {
     /// Pages done, failed or skipped.
     pub pages: u64,
@@ -263,6 +268,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends the run and gives back all it holds.
     fn end(&self, end: End) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Waits until the other processes of a crawl that has finished have ended, too; what each of them did,
+    /// this one included, oldest first. None, if there were no others. Called after [`end`](Store::end).
+    fn company(&self) -> BoxFuture<'_, Result<Vec<Worker>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 }
 
 /// Opens the database at `url` to crawl into it: `sqlite:crawl.db`, `sqlite::memory:` or a plain path

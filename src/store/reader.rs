@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
 
-use super::{Host, PageState, RunId, StoreError};
+use super::{Finding, Host, PageState, RunId, StoreError};
 use crate::item::{Column, Value};
 
 /// Reads a database, also while somebody crawls into it; writes nothing.
@@ -31,6 +31,10 @@ pub trait Reader: Send + Sync + 'static {
     fn quote(&self, name: &str) -> String {
         format!("\"{name}\"")
     }
+
+    /// Looks after the health of the database: what it finds, the most important first. `deep` counts and
+    /// checks every row, which takes as long as the database is large.
+    fn examine(&self, deep: bool) -> BoxFuture<'_, Result<Vec<Finding>, StoreError>>;
 
     /// The tables of items, by name.
     fn tables(&self) -> BoxFuture<'_, Result<Vec<TableRow>, StoreError>>;
@@ -129,6 +133,10 @@ pub struct RunRow {
     pub pid: u32,
     /// Nephila's version.
     pub version: String,
+    /// The steps that it knows, where several processes share a crawl; none: all.
+    pub steps: Vec<String>,
+    /// Whether it shows signs of life, as far as can be told.
+    pub lives: bool,
     /// When it began.
     pub started: Timestamp,
     /// Its last sign of life.
@@ -159,6 +167,8 @@ pub struct RunRow {
     pub unchanged: u64,
     /// Pages of earlier runs that it put back into the queue.
     pub requeued: u64,
+    /// Pages of earlier runs that it forgot, so that they are found anew.
+    pub forgotten: u64,
     /// Body bytes on the wire.
     pub bytes: u64,
     /// The settings as JSON.

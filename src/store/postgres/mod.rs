@@ -13,10 +13,12 @@
 mod again;
 mod begin;
 mod commit;
+mod company;
 mod compose;
 mod connect;
 mod error;
 mod explain;
+mod health;
 mod items;
 mod lease;
 mod links;
@@ -56,7 +58,7 @@ use self::take::Desk;
 use super::recent::Recent;
 use super::{
     Batch, Beat, Began, Begin, End, Finished, Host, News, Receipt, Rest, Store, StoreError, Taken,
-    Tidied, Tidy,
+    Tidied, Tidy, Worker,
 };
 use crate::request::HostKey;
 
@@ -72,6 +74,8 @@ struct Inner {
     writer: Mutex<Writer>,
     desk: Desk,
     active: RwLock<Option<Arc<Active>>>,
+    /// The crawl that has ended last.
+    ended: RwLock<Option<Arc<Active>>>,
     skew: Skew,
 }
 
@@ -160,6 +164,7 @@ impl Postgres {
             desk: Desk::new(Link::new(server.clone())),
             server,
             active: RwLock::new(None),
+            ended: RwLock::new(None),
             skew: Skew::default(),
         })))
     }
@@ -220,7 +225,10 @@ impl Inner {
     }
 
     fn set_active(&self, active: Option<Active>) {
-        *self.active.write().unwrap_or_else(PoisonError::into_inner) = active.map(Arc::new);
+        let mut place = self.active.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *place, active.map(Arc::new));
+        drop(place);
+        *self.ended.write().unwrap_or_else(PoisonError::into_inner) = before;
     }
 
     /// Throws connections away that nobody uses now; who uses one finds out.
@@ -336,6 +344,18 @@ impl Store for Postgres {
 
     fn end(&self, end: End) -> BoxFuture<'_, Result<(), StoreError>> {
         self.patient(LAST_PATIENCE, move |inner| begin::end(inner, end.clone()))
+    }
+
+    fn company(&self) -> BoxFuture<'_, Result<Vec<Worker>, StoreError>> {
+        let ended = self.0.ended.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(ended) = ended.clone() else {
+            return Box::pin(std::future::ready(Ok(Vec::new())));
+        };
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move {
+            let company = company::company(Arc::clone(&inner), ended).await;
+            company.map_err(|failure| failure.at(&inner.server.name))
+        })
     }
 }
 

@@ -12,11 +12,11 @@ use url::Url;
 
 use super::connect::Server;
 use super::error::{self, Failure};
-use super::{explain, report};
+use super::{explain, health, report};
 use crate::item::Value;
 use crate::store::statement::check_query;
 use crate::store::{
-    CrawlRow, ErrorGroup, Explained, PageState, Reader, RefusedRow, Rows, RunId, RunRow,
+    CrawlRow, ErrorGroup, Explained, Finding, PageState, Reader, RefusedRow, Rows, RunId, RunRow,
     StoreError, TableRow,
 };
 
@@ -117,6 +117,13 @@ impl Reader for PostgresReader {
 
     fn quote(&self, name: &str) -> String {
         super::table::quote(name)
+    }
+
+    fn examine(&self, deep: bool) -> BoxFuture<'_, Result<Vec<Finding>, StoreError>> {
+        Box::pin(async move {
+            let found = health::examine(&self.server, deep).await;
+            found.map_err(|failure| failure.at(&self.server.name))
+        })
     }
 
     fn tables(&self) -> BoxFuture<'_, Result<Vec<TableRow>, StoreError>> {

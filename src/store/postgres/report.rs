@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::Cells;
 use super::error::Failure;
+use super::skew::NOW;
 use super::table::quote;
 use crate::item::Column;
 use crate::store::evolve::Known;
@@ -47,12 +48,13 @@ pub(super) async fn crawls(mut db: PgConnection) -> Result<Vec<CrawlRow>, Failur
 }
 
 pub(super) async fn runs(mut db: PgConnection) -> Result<Vec<RunRow>, Failure> {
-    sqlx::query(
+    sqlx::query(AssertSqlSafe(format!(
         "SELECT r.id, r.crawl, c.spider, c.args, r.pid, r.version, r.started, r.beat, r.ended, r.stop,
            r.done, r.failed, r.skipped, r.redirects, r.retries, r.known, r.items, r.new, r.changed,
-           r.unchanged, r.requeued, r.bytes, r.settings, r.report
-         FROM run r JOIN crawl c ON c.id = r.crawl ORDER BY r.id DESC",
-    )
+           r.unchanged, r.requeued, r.forgotten, r.bytes, r.settings, r.report, r.steps,
+           r.ended IS NULL AND r.beat + r.lease > {NOW}
+         FROM run r JOIN crawl c ON c.id = r.crawl ORDER BY r.id DESC"
+    )))
     .fetch_all(&mut db)
     .await?
     .iter()
@@ -84,9 +86,12 @@ fn run(row: &PgRow) -> Result<RunRow, Failure> {
         changed: cells.count()?,
         unchanged: cells.count()?,
         requeued: cells.count()?,
+        forgotten: cells.count()?,
         bytes: cells.count()?,
         settings: cells.next()?,
         report: cells.next()?,
+        steps: cells.next()?,
+        lives: cells.next()?,
     })
 }
 

@@ -10,6 +10,7 @@ mod commit;
 mod error;
 mod explain;
 mod file;
+mod health;
 mod items;
 mod lease;
 mod links;

@@ -16,11 +16,11 @@ use url::Url;
 
 use super::error::Failure;
 use super::file::{self, Place};
-use super::{explain, report};
+use super::{explain, health, report};
 use crate::item::Value;
 use crate::store::statement::check_query;
 use crate::store::{
-    CrawlRow, ErrorGroup, Explained, PageState, Reader, RefusedRow, Rows, RunId, RunRow,
+    CrawlRow, ErrorGroup, Explained, Finding, PageState, Reader, RefusedRow, Rows, RunId, RunRow,
     StoreError, TableRow,
 };
 
@@ -153,6 +153,10 @@ impl Reader for SqliteReader {
 
     fn runs(&self) -> BoxFuture<'_, Result<Vec<RunRow>, StoreError>> {
         self.with(report::runs)
+    }
+
+    fn examine(&self, deep: bool) -> BoxFuture<'_, Result<Vec<Finding>, StoreError>> {
+        self.with(move |reading| health::examine(reading, &self.path, deep))
     }
 
     fn tables(&self) -> BoxFuture<'_, Result<Vec<TableRow>, StoreError>> {

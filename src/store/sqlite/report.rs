@@ -6,9 +6,9 @@ use futures_util::TryStreamExt;
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::Cells;
 use super::error::Failure;
 use super::reader::Reading;
+use super::{Cells, cell};
 use crate::item::Column;
 use crate::store::evolve::Known;
 use crate::store::message::normalise;
@@ -50,7 +50,7 @@ pub(super) async fn runs(mut reading: Reading) -> Result<Vec<RunRow>, Failure> {
     sqlx::query(
         "SELECT r.id, r.crawl, c.spider, c.args, r.pid, r.version, r.started, r.beat, r.ended, r.stop,
            r.done, r.failed, r.skipped, r.redirects, r.retries, r.known, r.items, r.new, r.changed,
-           r.unchanged, r.requeued, r.bytes, r.settings, r.report
+           r.unchanged, r.requeued, r.forgotten, r.bytes, r.settings, r.report
          FROM run r JOIN crawl c ON c.id = r.crawl ORDER BY r.id DESC",
     )
     .fetch_all(&mut reading.db)
@@ -63,6 +63,9 @@ pub(super) async fn runs(mut reading: Reading) -> Result<Vec<RunRow>, Failure> {
 fn run(row: &SqliteRow) -> Result<RunRow, Failure> {
     let mut cells = Cells::of(row);
     Ok(RunRow {
+        steps: Vec::new(),
+        // Of a process that was killed nobody knows before the next one comes.
+        lives: cell::<Option<i64>>(row, 8)?.is_none(),
         id: RunId(cells.next()?),
         crawl: cells.next()?,
         spider: cells.next()?,
@@ -84,6 +87,7 @@ fn run(row: &SqliteRow) -> Result<RunRow, Failure> {
         changed: cells.count()?,
         unchanged: cells.count()?,
         requeued: cells.count()?,
+        forgotten: cells.count()?,
         bytes: cells.count()?,
         settings: cells.next()?,
         report: cells.next()?,

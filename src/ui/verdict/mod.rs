@@ -13,6 +13,9 @@ use crate::engine::{Problem, Report, Statistics, Stop};
 /// Groups of errors that are shown; the rest is counted.
 const SHOWN: usize = 5;
 
+/// Processes of one crawl that are shown each.
+const MANY: usize = 20;
+
 /// What the report does not know of its crawl.
 #[derive(Clone, Debug, Default)]
 pub struct Crawled {
@@ -34,6 +37,7 @@ pub fn verdict(report: &Report, crawled: &Crawled, style: Style) -> String {
         db_flag: &crawled.db_flag,
     };
     head(&mut text, report);
+    workers(&mut text, &report.statistics);
     start(&mut text, report);
     errors::errors(&mut text, report);
     errors::nothing(&mut text, report);
@@ -123,9 +127,9 @@ fn head(to: &mut Lines<'_>, report: &Report) {
     };
     let _ = writeln!(
         to.text,
-        "{mark} {}  run {}:{stopped} {}{cached}{resumed}, {} in {}{speed}{exit}",
+        "{mark} {}  {}:{stopped} {}{cached}{resumed}, {} in {}{speed}{exit}",
         style.bold(clean(&run.spider)),
-        run.run,
+        runs(run),
         pages,
         plural(run.item_count(), "item"),
         duration(report.elapsed),
@@ -137,6 +141,46 @@ fn head(to: &mut Lines<'_>, report: &Report) {
         }
         Stop::UnknownStep(step) => unknown_step(to, &clean(step), run),
         _ => {}
+    }
+}
+
+/// Which runs these figures are of.
+fn runs(run: &Statistics) -> String {
+    match run.workers.as_slice() {
+        [] => format!("run {}", run.run),
+        workers => {
+            let numbers = workers
+                .iter()
+                .take(MANY)
+                .map(|worker| worker.run.to_string());
+            let numbers = numbers.collect::<Vec<_>>().join(", ");
+            match workers.len().saturating_sub(MANY) {
+                0 => format!("runs {numbers}"),
+                more => format!("runs {numbers} and {more} more"),
+            }
+        }
+    }
+}
+
+/// A line for each process of a crawl that had several.
+fn workers(to: &mut Lines<'_>, run: &Statistics) {
+    for worker in run.workers.iter().take(MANY) {
+        let end = match &*worker.stop {
+            "finished" => String::new(),
+            "" => ", still running".to_owned(),
+            stop => format!(", {}", shorten(stop, 80)),
+        };
+        let failed = match worker.failed {
+            0 => String::new(),
+            failed => format!(", {} failed", count(failed)),
+        };
+        to.more(&format!(
+            "run {}, process {}: {}{failed}, {}{end}",
+            worker.run,
+            worker.pid,
+            plural(worker.pages, "page"),
+            plural(worker.items, "item")
+        ));
     }
 }
 

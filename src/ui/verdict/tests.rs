@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::engine::{ErrorGroup, ItemCount, RefusedCount, SlowedCount, Statistics, StepCount};
+use crate::engine::{
+    ErrorGroup, ItemCount, RefusedCount, SlowedCount, Statistics, StepCount, WorkerCount,
+};
 use crate::settings::Settings;
 use crate::store::PageState;
 
@@ -60,6 +62,31 @@ fn text(stop: Stop, run: Statistics) -> String {
 fn all_is_well() {
     insta::assert_snapshot!(text(Stop::Finished, statistics()), @r#"
     ✓ books  run 42: 1 049 pages, 949 items in 2.0 s (524 pages/s)
+      db crawl.db (41 MB)   query: nephila query "select * from books limit 5"
+    "#);
+}
+
+#[test]
+fn several_processes() {
+    let mut run = statistics();
+    let worker = |run, failed, stop: &str| WorkerCount {
+        run,
+        pid: 800 + run as u32,
+        stop: stop.to_owned(),
+        pages: 524,
+        failed,
+        items: 474,
+    };
+    run.workers = vec![
+        worker(42, 0, "finished"),
+        worker(43, 2, "killed"),
+        worker(44, 0, ""),
+    ];
+    insta::assert_snapshot!(text(Stop::Finished, run), @r#"
+    ✓ books  runs 42, 43, 44: 1 049 pages, 949 items in 2.0 s (524 pages/s)
+         run 42, process 842: 524 pages, 474 items
+         run 43, process 843: 524 pages, 2 failed, 474 items, killed
+         run 44, process 844: 524 pages, 474 items, still running
       db crawl.db (41 MB)   query: nephila query "select * from books limit 5"
     "#);
 }

@@ -8,11 +8,13 @@ mod crawl;
 mod generate;
 mod polite;
 mod postgres;
+mod doctor;
 mod fetch;
 mod project;
 mod results;
 pub(crate) mod server;
 mod situations;
+mod together;
 mod toml;
 mod trial;
 

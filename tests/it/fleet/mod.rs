@@ -3,6 +3,8 @@
 //!
 //! `NEPHILA_FLEET=60 cargo test --test it fleet:: -- --nocapture` is the long form: so many are killed.
 
+mod rounds;
+
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 

@@ -1,0 +1,118 @@
+//! Several processes on one crawl, as people start them.
+
+use std::process::{Child, Output};
+use std::time::Duration;
+
+use nephila::site::{Options, Site};
+use nephila::store;
+use regex::Regex;
+
+use super::{Folder, Ran, normalised, site_with};
+use crate::postgres;
+
+const SPIDER: &str = r#"
+start = [{starts}]
+
+[step.list.follow]
+"article h3 a" = "book"
+"li.next a" = "list"
+
+[step.book.item]
+table = "books"
+key = "url"
+fields = { url = "@url", title = "h1" }
+"#;
+
+/// A folder with a spider of some sites, and the database that all of its processes crawl into.
+async fn bed(sites: usize) -> Option<(Folder, Vec<Site>, String)> {
+    let db = postgres::database().await?;
+    let mut all = Vec::new();
+    for _ in 0..sites {
+        let products = 40;
+        all.push(
+            site_with(Options {
+                products,
+                ..Options::default()
+            })
+            .await,
+        );
+    }
+    let starts = all.iter().map(|site| format!("\"{}\"", site.url()));
+    let starts = starts.collect::<Vec<_>>().join(", ");
+    let folder = Folder::new();
+    folder.write("books.toml", &SPIDER.replace("{starts}", &starts));
+    Some((folder, all, db))
+}
+
+fn start(folder: &Folder, db: &str) -> Child {
+    let slow = [
+        "-s",
+        "delay=30ms",
+        "-s",
+        "jitter=0",
+        "-s",
+        "lease=1s",
+        "-s",
+        "concurrency_per_host=1",
+    ];
+    let mut line = vec!["crawl", "books.toml", "--progress", "none", "--db", db];
+    line.extend(slow);
+    folder.nephila(&line).spawn().unwrap()
+}
+
+async fn end(child: Child) -> Ran {
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output());
+    let output: Output = output.await.unwrap().unwrap();
+    Ran::from(&output)
+}
+
+async fn number(db: &str, sql: &str) -> i64 {
+    let Ok(reader) = store::open_reader(db).await else {
+        return 0;
+    };
+    let (_, rows) = store::collect(&*reader, sql).await.unwrap();
+    rows[0][0].to_json().as_i64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_process_says_the_same() {
+    let Some((folder, sites, db)) = bed(4).await else {
+        return;
+    };
+    let mut one = start(&folder, &db);
+    let two = start(&folder, &db);
+    let three = start(&folder, &db);
+    let done = "SELECT coalesce(min(done), 0) FROM run";
+    while number(&db, done).await < 10 || number(&db, "SELECT count(*) FROM run").await < 3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    one.kill().unwrap();
+    one.wait().unwrap();
+    // Who joins late counts, too.
+    let four = start(&folder, &db);
+    let (two, three, four) = tokio::join!(end(two), end(three), end(four));
+    let verdict = |ran: &Ran| {
+        let said = normalised(&ran.stderr);
+        let from = said.find('✓').unwrap_or_else(|| panic!("{said}"));
+        said[from..].to_owned()
+    };
+    assert_eq!(verdict(&two), verdict(&three));
+    assert_eq!(verdict(&two), verdict(&four));
+    assert_eq!([two.code, three.code, four.code], [0, 0, 0]);
+    let said = verdict(&two);
+    let pages = number(&db, "SELECT sum(done) FROM run").await;
+    assert_eq!(pages as usize, sites.len() * 42);
+    let head = format!("runs 1, 2, 3, 4: {pages} pages, {} items", sites.len() * 40);
+    assert!(said.contains(&head), "{said}");
+    assert_eq!(said.matches(", killed\n").count(), 1, "{said}");
+    // The lines of the processes add up.
+    let line = Regex::new(r"run \d, process \d+: (\d+) pages?, (\d+) items?").unwrap();
+    let sums = line
+        .captures_iter(&said)
+        .fold((0, 0), |(pages, items), found| {
+            let number = |at: usize| found[at].parse::<i64>().unwrap();
+            (pages + number(1), items + number(2))
+        });
+    assert_eq!(sums, (pages, (sites.len() * 40) as i64), "{said}");
+    assert_eq!(line.captures_iter(&said).count(), 4);
+}
