@@ -284,8 +284,9 @@ impl HostPages {
     }
 }
 
+/// What tells URLs of one pattern, and so of one host, apart.
 fn hash_of(url: &Url) -> u64 {
-    sketch::hash(url[..url::Position::AfterQuery].as_bytes())
+    sketch::hash(url[url::Position::BeforePath..url::Position::AfterQuery].as_bytes())
 }
 
 #[cfg(test)]
