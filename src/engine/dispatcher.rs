@@ -10,10 +10,12 @@ mod leases;
 mod looks;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -36,6 +38,7 @@ use super::shared::Shared;
 use super::{SharedRoom, StopHandle};
 use crate::clock;
 use crate::frontier::{Frontier, Next};
+use crate::panics::described;
 use crate::policy::traps::HostPages;
 use crate::request::{HostKey, HostMap, Source};
 use crate::settings::QuietHours;
@@ -386,7 +389,7 @@ impl Dispatcher {
                         room,
                     };
                     let live = life::live(shared, ticket, held, sender, jobs);
-                    self.tasks.spawn(live.instrument(span));
+                    self.spawn(live.instrument(span));
                 }
                 // A slot that is not used is free for others.
                 Next::At(at) => return at.min(idle),
@@ -514,9 +517,20 @@ impl Dispatcher {
     {
         self.asking += 1;
         let (question, sender) = (question(Arc::clone(&self.store)), self.sender.clone());
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             // Only fails when the crawl is being torn down.
             let _ = sender.send(question.await).await;
+        });
+    }
+
+    /// Starts a task of the crawl. User code is guarded where it is called, so a panic here is a fault of
+    /// the engine, of a store or of a transport: what the task had in hand would be waited for in vain.
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        let sender = self.sender.clone();
+        self.tasks.spawn(async move {
+            if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+                let _ = sender.send(Message::Broken(described(&*panic))).await;
+            }
         });
     }
 

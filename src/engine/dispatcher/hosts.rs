@@ -193,7 +193,7 @@ impl Dispatcher {
             PolitenessBy::Address => {
                 self.asking += 1;
                 let sender = self.sender.clone();
-                self.tasks.spawn(async move {
+                self.spawn(async move {
                     let name = url.host_str().unwrap_or_default();
                     let address = address_of(name).await;
                     let group = address.map_or_else(|| name.to_owned(), |ip| ip.to_string());
@@ -399,7 +399,7 @@ impl Dispatcher {
             }
             self.count(target);
             let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
-            self.tasks.spawn(async move {
+            self.spawn(async move {
                 let started = Instant::now();
                 let outcome = life::fetch(&shared, &request).await;
                 let hop = rules::hop(&request, outcome, shared.settings.max_robots);
@@ -749,7 +749,7 @@ impl Dispatcher {
             host.sent = quota.reserved.max(host.sent);
         }
         let shared = Arc::clone(&self.shared);
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let _ = shared.commits.send(Entry::Host(Box::new(host))).await;
         });
     }
@@ -765,7 +765,8 @@ impl Dispatcher {
             .numbers()
             .map(|at| self.is_used_up(at))
             .collect();
-        let (traps, budgets) = (&self.shared.traps, &self.shared.budgets);
+        let shared = Arc::clone(&self.shared);
+        let (traps, budgets) = (&shared.traps, &shared.budgets);
         let budget = |url: &Url| {
             let budget = budgets.of(url)?;
             let is_used_up = used_up.get(budget).copied().unwrap_or_default();
@@ -793,9 +794,8 @@ impl Dispatcher {
                 message,
                 state,
             } = sentence;
-            let shared = Arc::clone(&self.shared);
-            self.tasks
-                .spawn(life::settle_unsent(shared, ticket, state, reason, message));
+            let settled = life::settle_unsent(Arc::clone(&shared), ticket, state, reason, message);
+            self.spawn(settled);
         }
     }
 }

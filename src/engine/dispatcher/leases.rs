@@ -43,7 +43,7 @@ impl Dispatcher {
             self.beating = true;
             self.beat_at = None;
             let (store, sender) = (Arc::clone(&self.store), self.sender.clone());
-            self.tasks.spawn(async move {
+            self.spawn(async move {
                 let told = match store.beat().await {
                     Ok(beat) => store.news().await.map(|news| (beat, news)),
                     Err(error) => Err(error),

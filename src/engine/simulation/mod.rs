@@ -49,7 +49,11 @@ struct Trial {
 
 impl Trial {
     fn new(seed: u64, folder: &std::path::Path) -> Self {
-        let plan = Arc::new(Plan::draw(seed));
+        Self::of(seed, Plan::draw(seed), folder)
+    }
+
+    fn of(seed: u64, plan: Plan, folder: &std::path::Path) -> Self {
+        let plan = Arc::new(plan);
         let path = folder.join(format!("{seed}.db"));
         Self {
             seed,
@@ -267,5 +271,25 @@ fn a_seed_is_the_same_crawl_each_time() {
         let differs = first.iter().zip(&second).find(|(one, other)| one != other);
         assert!(differs.is_none(), "seed {seed}: {differs:#?}");
         assert_eq!(first.len(), second.len(), "seed {seed}");
+    }
+}
+
+/// A bug of the store, or of the engine, stops the crawl; it does not leave it waiting for what the
+/// task that panicked had in hand, and nothing is lost.
+#[test]
+fn a_panic_in_a_task_stops_the_crawl() {
+    for (seed, call) in (0..20).zip([2, 3, 4, 5, 6].into_iter().cycle()) {
+        let folder = folder();
+        let mut plan = Plan::draw(seed);
+        plan.endings = vec![Ending::Panics { call }];
+        let mut trial = Trial::of(seed, plan, folder.path());
+        let stop = trial.live(0, Some(Ending::Panics { call })).unwrap();
+        let Some(Stop::Broken(why)) = &stop else {
+            unreachable!("seed {seed}, call {call}: {stop:?}");
+        };
+        assert!(why.contains("a bug of the store"), "{why}");
+        trial.web.next_life();
+        trial.plan = Arc::new(Plan::draw(seed));
+        trial.run().unwrap();
     }
 }

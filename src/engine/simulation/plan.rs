@@ -57,6 +57,8 @@ pub(super) enum Ending {
     Aborted(Duration),
     /// The store fails for good at a call number so; a commit may have been written.
     Broken { call: u32, written: bool },
+    /// The store has a bug, and panics at a call number so.
+    Panics { call: u32 },
 }
 
 /// Moods of the store.

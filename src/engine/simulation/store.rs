@@ -131,6 +131,10 @@ impl Wire {
                 let written = written && first;
                 return Way::Fails { error, written };
             }
+            Some(Ending::Panics { call }) if counts.0 == call => {
+                drop(counts);
+                panic!("a bug of the store");
+            }
             _ => {}
         }
         let busy = is_commit && self.random.lock().unwrap().f64() < self.moods.busy;
