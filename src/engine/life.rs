@@ -279,9 +279,9 @@ async fn conclude(
             let max = shared.settings.max_redirects;
             let next = redirect::follow(&ticket.request, &response, max);
             let hop = Hop {
-                next: next.map(|next| Request {
-                    referrer: Some(Box::new(identity::referrer_after(&ticket, &response))),
-                    ..next
+                next: next.map(|mut next| {
+                    next.referrer = Some(Box::new(identity::referrer_after(&ticket, &response)));
+                    next
                 }),
                 status: response.status.as_u16(),
                 took,
@@ -594,10 +594,10 @@ pub(super) fn follow(shared: &Shared, ticket: &Ticket, hop: Hop) -> Finished {
         |state, reason, message| page_row(state, Some(reason), Some(message), status, took, bytes);
     let next = match next {
         // Every link to a file has its row, also if several lead to one.
-        Ok(next) => Request {
-            dedup: next.dedup && !ticket.request.step.is_file(),
-            ..next
-        },
+        Ok(mut next) => {
+            next.dedup &= !ticket.request.step.is_file();
+            next
+        }
         Err(error) => {
             let row = row(PageState::Failed, "redirect", error.to_string());
             return finished(ticket, Verdict::Page(row), took);

@@ -21,7 +21,7 @@ use crate::page::{Context, Emitted, FieldError, LinkLimits, Page, ParseLimits, R
 use crate::panics;
 use crate::policy::redirect;
 use crate::policy::robots::{Directives, product_token};
-use crate::request::{Request, Result, without_logins};
+use crate::request::{Result, without_logins};
 use crate::settings::Settings;
 use crate::spider::{Failure, LoggedOut};
 use crate::store::{PageState, Refused, Ticket, Verdict};
@@ -62,9 +62,9 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
     {
         let next = redirect::refresh(&ticket.request, url, shared.settings.max_redirects);
         // What comes next is told of this page.
-        let next = next.map(|next| Request {
-            referrer: None,
-            ..next
+        let next = next.map(|mut next| {
+            next.referrer = None;
+            next
         });
         let hop = life::Hop {
             next,
@@ -87,7 +87,7 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
     let Some(mut trouble) = trouble else {
         let row = life::page_row(PageState::Done, None, None, status, took, bytes);
         let mut finished = life::finished(&ticket, Verdict::Page(row), took);
-        take_over(shared, &ticket, &page, &mut finished);
+        take_over(shared, &ticket, page, &mut finished);
         finished.commit.visit = visit;
         finished.commit.stop_when_known = visits::stop_when_known(shared, &ticket);
         return finished;
@@ -112,7 +112,7 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
     let (reason, message) = (Some(trouble.reason), Some(trouble.message));
     let row = life::page_row(PageState::Failed, reason, message, status, took, bytes);
     let mut finished = life::finished(&ticket, Verdict::Page(row), took);
-    take_over(shared, &ticket, &page, &mut finished);
+    take_over(shared, &ticket, page, &mut finished);
     finished.event.field = trouble.field;
     finished.event.missed.extend(missed);
     finished
@@ -232,8 +232,9 @@ async fn guard(
     }
 }
 
-/// Moves what the step left on the page into its commit.
-fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finished) {
+/// Moves what the step left on the page into its commit. A page that nobody else holds is gone before
+/// its requests are made of its links: both are large where a page is hostile.
+fn take_over(shared: &Shared, ticket: &Ticket, page: Page, finished: &mut Finished) {
     let Emitted {
         requests,
         records,
@@ -244,7 +245,13 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
         ..
     } = page.take_emitted();
     let mut refusals = Refusals::default();
-    let asked = asked_by(page, &shared.settings);
+    let asked = asked_by(&page, &shared.settings);
+    let request = &ticket.request;
+    if request.method == Method::GET && request.body.is_none() && page.status().is_success() {
+        shared.traps.read(&request.url, page.body());
+    }
+    finished.event.truncation = page.truncation();
+    drop(page);
     let records = if asked.noindex {
         withhold(&records, finished);
         Vec::new()
@@ -268,10 +275,6 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
     }
     let max_links = shared.settings.max_links;
     let mut known = HashSet::with_capacity(requests.len().min(max_links));
-    let request = &ticket.request;
-    if request.method == Method::GET && request.body.is_none() && page.status().is_success() {
-        shared.traps.read(&request.url, page.body());
-    }
     for (number, request) in requests.into_iter().enumerate() {
         let request = shared.normalised(request);
         let refusal = match number {
@@ -294,7 +297,6 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: &Page, finished: &mut Finis
     }
     finished.commit.refused = refusals.0;
     finished.event.missed = missed;
-    finished.event.truncation = page.truncation();
     count(&records, finished);
     finished.commit.records = records;
 }

@@ -59,9 +59,10 @@ impl Vault {
                 }
             }
         }
-        if let Some(proxy) = &mut request.proxy
-            && let Some(login) = proxy.login()
-            && kept_login(&login).is_none()
+        // What is asked for as changeable is copied if others have it, too.
+        let login = request.proxy.as_ref().and_then(Proxy::login);
+        if let Some(login) = login.filter(|login| kept_login(login).is_none())
+            && let Some(proxy) = &mut request.proxy
         {
             let kept = self.keep_header(login.as_bytes());
             proxy.set_login(&String::from_utf8_lossy(&kept).replace(':', COLON));

@@ -72,7 +72,7 @@ use text::Text;
 use crate::item::Item;
 use crate::request::{
     KnownLinks, Referrer, ReferrerPolicy, Refresh, Request, RequestBuilder, Response, Result,
-    Session, Step, StepRef, WebLink,
+    Session, Step, StepRef, Terms, WebLink,
 };
 
 /// A fetched page in a step's hands. Clones are handles to the same page.
@@ -380,9 +380,9 @@ impl Page {
             Some(Find::Json(_)) => self.links_base(),
             _ => self.base(),
         };
-        let (session, referrer) = (self.links_session(), self.links_referrer());
+        let terms = Arc::new(self.terms_of_links(step));
         let known = self.0.context.known.as_deref();
-        let known = known.map(|known| (known, known.base(base, &step.name, &session)));
+        let known = known.map(|known| (known, known.base(base, &terms.step.name, &terms.session)));
         let mut emitted = self.0.emitted.borrow_mut();
         let mut count = 0;
         let found = Found::new(Scope::page(self), &selector);
@@ -403,19 +403,11 @@ impl Page {
             match self.resolve_at(base, href) {
                 Err(unresolved) => emitted.unresolved(&unresolved, base, href),
                 Ok(url) => {
-                    let depth = self.next_depth();
-                    let referrer = if element.is_some_and(dom::is_noreferrer) {
-                        Some(Box::new(told(ReferrerPolicy::NoReferrer)))
-                    } else {
-                        referrer.clone()
-                    };
-                    let request = Request {
-                        depth,
-                        link,
-                        session: session.clone(),
-                        referrer,
-                        ..Request::new(url, step.clone())
-                    };
+                    let mut request = Request::on(url, Arc::clone(&terms));
+                    request.link = link;
+                    if element.is_some_and(dom::is_noreferrer) {
+                        request.referrer = Some(Box::new(told(ReferrerPolicy::NoReferrer)));
+                    }
                     emitted.push(request, &self.0.context.links);
                 }
             }
@@ -438,13 +430,8 @@ impl Page {
     /// Starts a request that is more than a link: method, headers, body, priority and so on.
     pub fn request<M>(&self, url: impl AsRef<str>, step: impl Step<M>) -> RequestBuilder<'_> {
         let request = self.join(url.as_ref()).and_then(|url| {
-            let step = self.own_step(step)?;
-            Ok(Request {
-                depth: self.next_depth(),
-                session: self.links_session(),
-                referrer: self.links_referrer(),
-                ..Request::new(url, step)
-            })
+            let terms = self.terms_of_links(self.own_step(step)?);
+            Ok(Request::on(url, Arc::new(terms)))
         });
         RequestBuilder::new(request, |request| {
             let mut emitted = self.0.emitted.borrow_mut();
@@ -658,6 +645,16 @@ impl Page {
     fn says_html(&self) -> bool {
         let kind = self.0.response.header("content-type");
         kind.is_some_and(|kind| kind.contains("html"))
+    }
+
+    /// How what is found here is asked for, unless something else is said.
+    fn terms_of_links(&self, step: StepRef) -> Terms {
+        Terms {
+            depth: self.next_depth(),
+            session: self.links_session(),
+            referrer: self.links_referrer(),
+            ..Terms::new(step)
+        }
     }
 
     /// Who fetches what is found here, unless something else is said.

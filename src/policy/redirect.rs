@@ -287,7 +287,7 @@ mod tests {
     fn a_refresh_is_a_redirect_to_get() {
         let url = |text: &str| text.parse::<Url>().unwrap();
         let next = refresh(&post(), url("https://b.example/"), 3).unwrap();
-        assert_eq!((next.method, next.body), (Method::GET, None));
+        assert_eq!((&next.method, &next.body), (&Method::GET, &None));
         assert!(next.headers.is_empty());
         let refused = |to| refresh(&post(), url(to), 3).unwrap_err();
         assert_eq!(

@@ -176,7 +176,7 @@ mod tests {
         });
         let outcome = build(builder).send().map(|()| {
             let request = sent.take().unwrap();
-            let body = request.body.unwrap_or_default();
+            let body = request.body.clone().unwrap_or_default();
             format!("{} {}", request.method, String::from_utf8_lossy(&body))
         });
         assert_eq!(outcome.unwrap_or_else(|error| error.to_string()), expected);

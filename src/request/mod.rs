@@ -36,6 +36,8 @@ pub use session::Session;
 pub use step::{Step, StepRef};
 pub use web_link::{LinkParam, WebLink};
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,14 +51,34 @@ pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Sen
 /// One thing to fetch, and the step that reads the answer.
 ///
 /// Made by [`Page::follow`](crate::page::Page::follow),
-/// [`visit`](crate::page::Page::visit) and [`request`](crate::page::Page::request); every field may
-/// hold any value.
+/// [`visit`](crate::page::Page::visit) and [`request`](crate::page::Page::request). All but its URL is in
+/// its [`Terms`], whose fields are read and written as if they were its own:
+///
+/// ```
+/// use nephila::request::{Request, StepRef};
+///
+/// let mut request = Request::new("http://shop.example/7".parse()?, StepRef::named("book"));
+/// request.priority = 3;
+/// let mut other = request.clone();
+/// other.url = "http://shop.example/8".parse()?;
+/// assert_eq!((other.priority, &*other.step.name), (3, "book"));
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// GET unless said otherwise.
-    pub method: Method,
     /// Absolute, with its fragment (which is neither sent nor part of the identity).
     pub url: Url,
+    /// What it has in common with others: a page's links share one.
+    pub terms: Arc<Terms>,
+    /// The link it was, for [`KnownLinks`]; 0 if none.
+    pub(crate) link: u64,
+}
+
+/// All of a [`Request`] but its URL; every field may hold any value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Terms {
+    /// GET unless said otherwise.
+    pub method: Method,
     /// Headers of this request alone; they win over the crawl's.
     pub headers: HeaderMap,
     /// What is sent as the body.
@@ -89,16 +111,13 @@ pub struct Request {
     pub proxy: Option<Proxy>,
     /// What to tell of the page where it was found, if that is not as the settings say.
     pub referrer: Option<Box<Referrer>>,
-    /// The link it was, for [`KnownLinks`]; 0 if none.
-    pub(crate) link: u64,
 }
 
-impl Request {
-    /// A GET of `url`, read by `step`.
-    pub fn new(url: Url, step: StepRef) -> Self {
+impl Terms {
+    /// A GET, read by `step`.
+    pub fn new(step: StepRef) -> Self {
         Self {
             method: Method::GET,
-            url,
             headers: HeaderMap::new(),
             body: None,
             secret_body: false,
@@ -115,7 +134,37 @@ impl Request {
             session: Session::Any,
             proxy: None,
             referrer: None,
+        }
+    }
+}
+
+impl Request {
+    /// A GET of `url`, read by `step`.
+    pub fn new(url: Url, step: StepRef) -> Self {
+        Self::on(url, Arc::new(Terms::new(step)))
+    }
+
+    /// A request of `url` on terms that others may have, too.
+    pub fn on(url: Url, terms: Arc<Terms>) -> Self {
+        Self {
+            url,
+            terms,
             link: 0,
         }
+    }
+}
+
+impl Deref for Request {
+    type Target = Terms;
+
+    fn deref(&self) -> &Terms {
+        &self.terms
+    }
+}
+
+impl DerefMut for Request {
+    /// Terms that others have, too, are copied first.
+    fn deref_mut(&mut self) -> &mut Terms {
+        Arc::make_mut(&mut self.terms)
     }
 }

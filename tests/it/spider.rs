@@ -31,7 +31,7 @@ fn seeds(spider: &dyn Spider) -> Vec<(String, StepRef)> {
         pushing.await.unwrap();
         let mut all = Vec::new();
         while let Some(request) = requests.recv().await {
-            all.push((request.url.to_string(), request.step));
+            all.push((request.url.to_string(), request.step.clone()));
         }
         all
     })
@@ -174,7 +174,9 @@ fn a_step_refers_to_others_by_method() {
         spider: Some(TypeId::of::<BookShop>()),
     };
     assert_eq!(
-        requests.map(|request| request.step).collect::<Vec<_>>(),
+        requests
+            .map(|request| request.step.clone())
+            .collect::<Vec<_>>(),
         [
             step("book", None),
             step("list", None),

@@ -15,6 +15,7 @@ mod xml;
 pub use entry::{ChangeFreq, SitemapAlternate, SitemapEntry, SitemapNews, SitemapVideo};
 
 use std::io::{self, BufRead};
+use std::sync::Arc;
 use std::vec;
 
 use jiff::Timestamp;
@@ -205,7 +206,8 @@ impl<'a> Sitemap<'a> {
     pub fn follow<M, P>(mut self, maps: impl Step<M>, pages: impl Step<P>) -> Result<Followed> {
         let page = self.page;
         let (maps, pages) = (page.own_step(maps)?, page.own_step(pages)?);
-        let (session, referrer) = (page.links_session(), page.links_referrer());
+        let terms_of = |step| Arc::new(page.terms_of_links(step));
+        let (maps, pages) = (terms_of(maps), terms_of(pages));
         let mut followed = Followed::default();
         let mut emitted = page.0.emitted.borrow_mut();
         for entry in &mut self {
@@ -221,18 +223,13 @@ impl<'a> Sitemap<'a> {
                 emitted.add_surplus(&entry.url);
                 continue;
             }
-            let (step, count) = if entry.is_map {
+            let (terms, count) = if entry.is_map {
                 (&maps, &mut followed.maps)
             } else {
                 (&pages, &mut followed.pages)
             };
             *count += 1;
-            let request = Request {
-                depth: page.next_depth(),
-                session: session.clone(),
-                referrer: referrer.clone(),
-                ..Request::new(entry.url, step.clone())
-            };
+            let request = Request::on(entry.url, Arc::clone(terms));
             emitted.push(request, &page.0.context.links);
         }
         if let Some((count, sample)) = self.invalid {
