@@ -41,6 +41,8 @@ pub(super) struct Exchange {
     pub(super) source: Source,
     /// The host itself may be in trouble: 429, 503, no answer.
     pub(super) trouble: Option<Trouble>,
+    /// The head of an answer came, at least.
+    pub(super) has_begun: bool,
     /// It made room for others before it had an answer.
     pub(super) gave_way: bool,
 }
@@ -162,6 +164,7 @@ pub(super) async fn live(
         took,
         bytes: answer.map_or(0, |response| response.wire_bytes),
         trouble: trouble(&shared, &outcome),
+        has_begun: outcome.as_ref().err().is_none_or(|error| error.has_begun),
         gave_way: false,
     };
     tracing::debug!(
@@ -348,6 +351,7 @@ async fn give_way(
         took,
         bytes: 0,
         trouble: None,
+        has_begun: false,
         gave_way: true,
     };
     // Only fails when the crawl is being torn down.
@@ -463,7 +467,9 @@ fn trouble(shared: &Shared, outcome: &Result<Response, FetchError>) -> Option<Tr
         }
         Err(error) => {
             let class = class_of(error.kind);
-            class.is_of_host().then(|| Trouble {
+            // A body that never ends is one page's: the host has answered.
+            let is_of_host = class.is_of_host() && !(class == Class::Timeout && error.has_begun);
+            is_of_host.then(|| Trouble {
                 class,
                 why: error.message.clone(),
                 retry_after: error

@@ -38,11 +38,8 @@ pub(super) fn time_as_text(time: Duration) -> String {
 pub(super) fn explain(error: reqwest::Error, connect_timeout: Duration) -> FetchError {
     let (kind, message) = classify(&error, connect_timeout);
     FetchError {
-        kind,
-        message,
         source: Some(Box::new(error.without_url())),
-        response: None,
-        is_inconclusive: false,
+        ..FetchError::new(kind, message)
     }
 }
 
@@ -54,11 +51,8 @@ pub(super) fn explain_proxied(error: reqwest::Error, connect_timeout: Duration) 
         classify(&error, connect_timeout)
     };
     FetchError {
-        kind,
-        message,
         source: Some(Box::new(error.without_url())),
-        response: None,
-        is_inconclusive: false,
+        ..FetchError::new(kind, message)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Fetching over HTTP/1.1 and HTTP/2, with reqwest.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -206,12 +207,18 @@ impl HttpFetch {
         share.keep(body)
     }
 
-    async fn exchange(&self, request: &Request) -> Result<Response, FetchError> {
+    /// One exchange; `has_begun` from the moment when the head of the answer is there.
+    async fn exchange(
+        &self,
+        request: &Request,
+        has_begun: &AtomicBool,
+    ) -> Result<Response, FetchError> {
         self.guard.check(&request.url).map_err(blocked)?;
         let identity = self.sessions.identity(&request.session);
         let identity = identity.map_err(|error| FetchError::new(FailureKind::Other, error))?;
         let started = Instant::now();
         let mut answer = self.send(request, &identity).await?;
+        has_begun.store(true, Ordering::Relaxed);
         let status = answer.status();
         let headers = std::mem::take(answer.headers_mut());
         if bytes_of(&headers) > self.max_header_bytes {
@@ -459,14 +466,17 @@ impl Fetch for HttpFetch {
             self.timeout
         };
         let limit = request.timeout.unwrap_or(default);
-        let Ok(outcome) = timeout(limit, self.exchange(request)).await else {
+        let has_begun = AtomicBool::new(false);
+        let exchange = timeout(limit, self.exchange(request, &has_begun));
+        let outcome = exchange.await.unwrap_or_else(|_| {
             let message = format!("no whole answer in {}", time_as_text(limit));
-            return Err(FetchError::new(FailureKind::Timeout, message));
-        };
+            Err(FetchError::new(FailureKind::Timeout, message))
+        });
         let is_new = self.suspects.note(&request.url, &outcome);
-        outcome.map_err(|mut error| {
-            error.is_inconclusive &= is_new && request.method.is_safe();
-            error
+        outcome.map_err(|error| FetchError {
+            is_inconclusive: error.is_inconclusive && is_new && request.method.is_safe(),
+            has_begun: has_begun.into_inner(),
+            ..error
         })
     }
 }

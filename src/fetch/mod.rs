@@ -140,6 +140,8 @@ pub struct FetchError {
     /// The connection broke, and it may have been another request's doing: this one is asked again on
     /// a connection of its own, and only what comes of that counts.
     pub is_inconclusive: bool,
+    /// The head of an answer had come: whoever is to blame, the host is alive.
+    pub has_begun: bool,
 }
 
 impl FetchError {
@@ -151,6 +153,7 @@ impl FetchError {
             source: None,
             response: None,
             is_inconclusive: false,
+            has_begun: false,
         }
     }
 

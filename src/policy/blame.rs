@@ -6,6 +6,8 @@
 //!
 //! * **No answer**: a host that answered somebody well while this request waited in vain is alive. One
 //!   that took the connection, and answered well before, has credit, as below.
+//!   An answer that begins and never ends is not of this kind: it is the URL's, and the engine does not
+//!   ask here.
 //! * **429 and 503**: a `Retry-After` that can be meant is the host's word, and is believed. Without
 //!   one, a host that answers well has credit: the failure may be the URL's, so there is a short pause
 //!   for all, and nothing more. Good answers earn credit and failures spend it, so a host that refuses

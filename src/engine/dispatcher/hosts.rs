@@ -640,6 +640,9 @@ impl Dispatcher {
             None if exchange.status == 0 => {
                 if self.frontier.is_news(key, exchange.started) {
                     self.end_trial(key);
+                    if let Some(host) = self.frontier.host_mut(key).filter(|_| exchange.has_begun) {
+                        host.errors = 0;
+                    }
                 }
             }
             None => {

@@ -236,11 +236,8 @@ async fn push(
             .map_err(|error| {
                 let message = format!("broken {} body", layer.codec.name());
                 FetchError {
-                    kind: FailureKind::Encoding,
-                    message,
-                    response: None,
-                    is_inconclusive: false,
                     source: error.source,
+                    ..FetchError::new(FailureKind::Encoding, message)
                 }
             })?;
         // A bomb must not hold up the other tasks of its thread.

@@ -77,6 +77,34 @@ async fn a_dead_host_is_tried_by_canaries_and_given_up() {
     assert!(canaries.clone().all(|asked| asked.open == 1));
 }
 
+/// Bodies that never end are their pages' trouble, however many there are in a row.
+#[tokio::test]
+async fn a_host_whose_answers_begin_is_alive() {
+    let web = Web::new(|url, _| match url.path() {
+        "/robots.txt" => Ok(status(url, 404)),
+        "/" => Ok(page(url, &LINKS)),
+        "/D" => Ok(page(url, &[])),
+        _ => Err(FetchError {
+            has_begun: true,
+            ..FetchError::new(FailureKind::Timeout, "a drip")
+        }),
+    });
+    let report = crawl(seed())
+        .with(|settings| {
+            settings.delay = Some(Duration::ZERO);
+            settings.max_host_errors = 1;
+            settings.retries = 0;
+        })
+        .fetch(web)
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(report.statistics.pages, 2, "{report:?}");
+    let errors = report.statistics.errors.iter();
+    let errors: Vec<_> = errors.map(|group| (&*group.reason, group.count)).collect();
+    assert_eq!(errors, [("timeout", 39)]);
+}
+
 #[tokio::test]
 async fn a_host_that_comes_back_is_asked_at_full_speed_again() {
     let web = Web::new(|url, number| match url.path() {
