@@ -18,6 +18,7 @@ mod completions;
 mod config;
 mod crawl;
 mod database;
+mod db;
 mod demo;
 mod destination;
 mod doctor;
@@ -127,6 +128,7 @@ enum Command {
     Try(Box<trial::Try>),
     Fetch(Box<fetch::Fetch>),
     Robots(Box<robots::RobotsOf>),
+    Db(db::Db),
     Doctor(doctor::Doctor),
     Gc(gc::Gc),
     Bench(bench::Bench),
@@ -192,6 +194,7 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Retry(retry) => block_on(retry.run(db, &screen)),
         Command::Failed(failed) => block_on(failed.run(db)),
         Command::Hosts(hosts) => block_on(hosts.run(db)),
+        Command::Db(command) => block_on(command.run()),
         Command::Doctor(doctor) => block_on(doctor.run(db)),
         Command::Gc(gc) => block_on(gc.run(db)),
         Command::Bench(bench) => block_on(bench.run(db)),

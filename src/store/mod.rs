@@ -10,6 +10,7 @@
 
 mod batch;
 mod content;
+mod copy;
 mod error;
 mod evolve;
 mod health;
@@ -26,6 +27,7 @@ pub use batch::{
     Batch, NewRequest, PageCommit, PageReceipt, PageRow, PageState, Receipt, Refused, Spent,
     StopWhenKnown, Verdict,
 };
+pub use copy::copy;
 pub use error::StoreError;
 pub use health::Finding;
 pub use message::error_id;

@@ -16,6 +16,7 @@ mod commit;
 mod company;
 mod compose;
 mod connect;
+mod copy;
 mod error;
 mod explain;
 mod health;
@@ -35,6 +36,7 @@ mod visits;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::copy::{CopySource, CopyTarget};
 pub(super) use self::reader::PostgresReader;
 
 use std::collections::{HashMap, HashSet};

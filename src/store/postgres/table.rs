@@ -104,7 +104,7 @@ async fn make(db: &mut PgConnection, schema: &Schema) -> Result<(), Failure> {
     Ok(transaction.commit().await?)
 }
 
-async fn make_locked(db: &mut PgConnection, schema: &Schema) -> Result<(), Failure> {
+pub(super) async fn make_locked(db: &mut PgConnection, schema: &Schema) -> Result<(), Failure> {
     let exists: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
         .bind(quote(schema.table()))
         .fetch_one(&mut *db)

@@ -55,7 +55,7 @@ pub(super) fn write(to: &mut Composed, pages: &[(usize, &PageCommit)]) -> Result
 pub(super) async fn index_pages(db: &mut PgConnection) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     for (table, _) in item_tables(db).await? {
-        let index = quote(&format!("{table}__page"));
+        let index = quote(&format!("_page_of_{table}"));
         // Who looks first waits for no lock.
         let is_there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
             .bind(&index)

@@ -7,6 +7,7 @@
 mod again;
 mod begin;
 mod commit;
+mod copy;
 mod error;
 mod explain;
 mod file;
@@ -30,6 +31,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::copy::{CopySource, CopyTarget};
 pub(super) use self::reader::SqliteReader;
 
 use std::future::Future;

@@ -4,6 +4,7 @@
 mod again;
 mod bench;
 mod cache;
+mod copy;
 mod crawl;
 mod generate;
 mod polite;

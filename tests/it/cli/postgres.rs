@@ -88,7 +88,11 @@ fields = { url = "@url", title = "h1", Price = { css = "p.price", parse = "money
 
 fn spider(site: &Site, sessions: &[Session; 2]) {
     for Session { folder, .. } in sessions {
-        folder.write("books.toml", &SPIDER.replace("{site}", site.url().as_str()));
+        std::fs::create_dir(folder.path("spiders")).unwrap();
+        folder.write(
+            "spiders/shelf.toml",
+            &SPIDER.replace("{site}", site.url().as_str()),
+        );
     }
 }
 
@@ -100,7 +104,7 @@ async fn the_quick_start_differs_in_the_database_alone() {
     let said = same(
         &sessions,
         &[
-            &["crawl", "books.toml"],
+            &["crawl", "shelf"],
             &[
                 "query",
                 "select title, price as price from books order by price, title limit 5",
@@ -149,14 +153,14 @@ async fn a_stopped_crawl_is_gone_on_with() {
     spider(&site, &sessions);
     let first = same(
         &sessions,
-        &[&["crawl", "books.toml", "--limit", "20", "-j", "1"]],
+        &[&["crawl", "shelf", "--limit", "20", "-j", "1"]],
     );
     assert!(first[0].contains("exit 3"), "{}", first[0]);
     let rest = same(
         &sessions,
         &[
             &["resume", "--limit", "20", "-j", "1"],
-            &["crawl", "books.toml"],
+            &["crawl", "shelf"],
             &["resume"],
             &[
                 "query",
@@ -165,7 +169,7 @@ async fn a_stopped_crawl_is_gone_on_with() {
                 "select count(*) as n, count(distinct url) as d from books",
             ],
             // Anew, and what was replaced goes.
-            &["crawl", "books.toml", "--fresh"],
+            &["crawl", "shelf", "--fresh"],
             &[
                 "query",
                 "--format",
