@@ -110,26 +110,23 @@ impl Database {
 /// A server's URL as it may stand in a command that is shown: the password is left to `PGPASSWORD`, or to
 /// the password file.
 fn without_password(named: &str) -> String {
-    let Ok(mut url) = url::Url::parse(named) else {
-        // What can't be read may be a password in the wrong place.
-        let scheme = named.split("://").next().unwrap_or_default();
-        return format!("{scheme}://…");
+    let Some((scheme, rest)) = named.split_once("://") else {
+        return named.to_owned();
     };
-    // Refused by URLs that have no host, and so no password.
-    let _ = url.set_password(None);
-    let is_secret = |name: &str| matches!(name, "password" | "sslpassword");
-    let kept: Vec<(String, String)> = url
-        .query_pairs()
-        .into_owned()
-        .filter(|(name, _)| !is_secret(name))
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // Whatever stands before the last @ may belong to a password.
+    let (user, host) = place.rsplit_once('@').unwrap_or(("", place));
+    let user = user.split([':', '/']).next().unwrap_or_default();
+    let at = if user.is_empty() { "" } else { "@" };
+    let is_public =
+        |part: &&str| !part.starts_with("password=") && !part.starts_with("sslpassword=");
+    let query: Vec<&str> = query
+        .split('&')
+        .filter(|part| !part.is_empty())
+        .filter(is_public)
         .collect();
-    if url.query_pairs().any(|(name, _)| is_secret(&name)) {
-        url.set_query(None);
-        if !kept.is_empty() {
-            url.query_pairs_mut().extend_pairs(kept);
-        }
-    }
-    url.to_string()
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{scheme}://{user}{at}{host}{mark}{}", query.join("&"))
 }
 
 #[cfg(test)]
@@ -157,7 +154,7 @@ mod tests {
             "postgres://ann@db.example/x?sslmode=require"
         );
         assert_eq!(flag("postgres:///x?host=/run"), "postgres:///x?host=/run");
-        assert_eq!(flag("postgres://a:b@c:port/x"), "postgres://…");
+        assert_eq!(flag("postgres://a:b/c@d@e,f:1/x"), "postgres://a@e,f:1/x");
         let above = Database::parse("crawl.db", Path::new("/shop"));
         assert_eq!(above.url, "sqlite:/shop/crawl.db");
     }

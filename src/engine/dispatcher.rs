@@ -131,6 +131,8 @@ pub(super) struct Dispatcher {
     sender: mpsc::Sender<Message>,
     jobs: Lanes,
     tasks: JoinSet<()>,
+    /// Of what is stored, as the store told last.
+    generation: u64,
     /// What is known of each leased host.
     known: HostMap<Known>,
     host_pages: HostPages,
@@ -189,6 +191,7 @@ impl Dispatcher {
             sender,
             jobs,
             tasks: JoinSet::new(),
+            generation: 0,
             known: HostMap::default(),
             errands: Errands::default(),
             strangers: Strangers::default(),
@@ -717,6 +720,10 @@ impl Dispatcher {
     }
 
     fn loaded(&mut self, host: HostKey, taken: Taken, asked: usize) {
+        if taken.generation != self.generation {
+            self.generation = taken.generation;
+            self.shared.known.clear();
+        }
         let unknown = |ticket: &&Ticket| {
             !ticket.request.step.is_file()
                 && step_named(&*self.shared.spider, &ticket.request.step.name).is_none()

@@ -181,6 +181,7 @@ mod tests {
             .enumerate()
             .map(|(seq, tries)| ticket(seq as i64, *tries));
         let taken = Taken {
+            generation: 0,
             tickets: tickets.collect(),
             next_due: None,
         };

@@ -42,6 +42,7 @@ pub(super) fn tickets(key: i64, count: i64) -> Taken {
         visit: None,
     };
     Taken {
+        generation: 0,
         tickets: (0..count).map(ticket).collect(),
         next_due: None,
     }

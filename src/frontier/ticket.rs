@@ -99,4 +99,7 @@ pub struct Taken {
     pub tickets: Vec<Ticket>,
     /// When the next request that waits for its time is due.
     pub next_due: Option<Timestamp>,
+    /// Another number than before: the last of what was stored may have been lost since, with a server that
+    /// crashed, so nothing of it is known by heart any more.
+    pub generation: u64,
 }

@@ -81,6 +81,13 @@ impl KnownLinks {
         }
     }
 
+    /// Forgets all: what was stored may be so no more.
+    pub fn clear(&self) {
+        for slot in &self.slots {
+            slot.store(0, Ordering::Relaxed);
+        }
+    }
+
     fn slot(&self, link: u64) -> &AtomicU64 {
         &self.slots[link as usize % SLOTS]
     }

@@ -28,6 +28,7 @@ pub(super) async fn commit(inner: Arc<Inner>, batch: Arc<Batch>) -> Result<Recei
     let active = inner.active()?;
     let mut guard = inner.writer.lock().await;
     let writer = &mut *guard;
+    writer.wake().await?;
     table::ready(writer, &batch).await?;
     let db = writer.link.ready().await?;
     pages::hosts(db, &active, &inner.skew, &batch.hosts).await?;

@@ -3,7 +3,11 @@
 //! A process has two: one writes, one reads what to fetch next. Each is made when it is needed and
 //! thrown away when it breaks; who waits for a call waits with the time-outs below.
 
+mod addresses;
+
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -23,46 +27,51 @@ pub(super) const ANSWER: Duration = Duration::from_secs(75);
 /// Less than a lease.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 
-/// A database on a server.
+/// A database on a server, which may be at one of several addresses.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
-    options: PgConnectOptions,
+    addresses: Vec<PgConnectOptions>,
+    /// Which of them answered last.
+    last: Arc<AtomicUsize>,
+    /// Whether also those who read want one that can be written.
+    only_primary: bool,
     /// For messages: without user and password.
     pub(super) name: String,
 }
 
 impl Server {
-    /// `postgres://user@host/database`; what the URL leaves out is taken from libpq's variables
+    /// `postgres://user@host/database`, or with several hosts, of which the one that can be written counts:
+    /// `postgres://user@one:5432,two:5432/database`. What the URL leaves out is taken from libpq's variables
     /// (`PGUSER`, `PGPASSWORD`, `PGSSLMODE`…) and its password file.
     pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url).map_err(|error| StoreError::Open {
+        let open = |reason: String| StoreError::Open {
             path: "postgres://…".to_owned(),
+            reason,
+        };
+        let (urls, attrs) = addresses::split(url).map_err(open)?;
+        let mut addresses = Vec::with_capacity(urls.len());
+        for url in &urls {
             // The message of a URL's parser does not repeat the URL.
-            reason: error.to_string(),
-        })?;
-        let database = options.get_database().unwrap_or(options.get_username());
-        let name = match options.get_socket() {
-            Some(socket) => format!("postgres://{}/{database}", socket.display()),
-            None => format!(
-                "postgres://{}:{}/{database}",
-                options.get_host(),
-                options.get_port()
-            ),
-        };
-        let options = match options.get_application_name() {
-            Some(_) => options,
-            None => options.application_name("nephila"),
-        };
+            let options =
+                PgConnectOptions::from_str(url).map_err(|error| open(error.to_string()))?;
+            let options = match options.get_application_name() {
+                Some(_) => options,
+                None => options.application_name("nephila"),
+            };
+            addresses.push(options.disable_statement_logging());
+        }
         Ok(Self {
-            options: options.disable_statement_logging(),
-            name,
+            name: name_of(&addresses),
+            addresses,
+            last: Arc::default(),
+            only_primary: attrs.is_some_and(|attrs| matches!(&*attrs, "read-write" | "primary")),
         })
     }
 
     /// A connection as a crawl uses it.
     pub(super) async fn connect(&self) -> Result<PgConnection, Failure> {
         let milliseconds = |time: Duration| time.as_millis().to_string();
-        let options = self.options.clone().options([
+        let set = [
             ("statement_timeout", milliseconds(STATEMENT)),
             (
                 "idle_in_transaction_session_timeout",
@@ -74,20 +83,73 @@ impl Server {
             ("enable_hashjoin", "off".to_owned()),
             ("enable_mergejoin", "off".to_owned()),
             ("jit", "off".to_owned()),
-        ]);
-        connect(&options).await
+        ];
+        self.first(true, |options| options.options(set.clone()))
+            .await
     }
 
     /// A connection for people's questions, as they have set it up.
     pub(super) async fn connect_reader(&self) -> Result<PgConnection, Failure> {
-        connect(&self.options).await
+        self.first(self.only_primary, |options| options).await
+    }
+
+    /// A connection to the first address that answers, beginning with the one that did so last. Only a
+    /// primary can be written; where there is but one address, that is found out soon enough.
+    async fn first(
+        &self,
+        is_written: bool,
+        set: impl Fn(PgConnectOptions) -> PgConnectOptions,
+    ) -> Result<PgConnection, Failure> {
+        let (count, last) = (self.addresses.len(), self.last.load(Ordering::Relaxed));
+        let mut failure = None;
+        for at in (0..count).map(|number| (last + number) % count) {
+            match connect(&set(self.addresses[at].clone())).await {
+                Ok(mut db) => {
+                    if count > 1 && is_written && is_standby(&mut db).await? {
+                        let standby = format!("{} is a standby", self.name);
+                        failure.get_or_insert(StoreError::Busy(standby).into());
+                        continue;
+                    }
+                    self.last.store(at, Ordering::Relaxed);
+                    return Ok(db);
+                }
+                Err(other) => failure = Some(failure.unwrap_or(other)),
+            }
+        }
+        Err(failure.unwrap_or(Failure::Late))
     }
 
     /// Whether the URL says something of time-outs itself.
     pub(super) fn has_statement_timeout(&self) -> bool {
-        let options = self.options.get_options().unwrap_or_default();
-        options.contains("statement_timeout")
+        let mut options = self
+            .addresses
+            .iter()
+            .filter_map(PgConnectOptions::get_options);
+        options.any(|options| options.contains("statement_timeout"))
     }
+}
+
+async fn is_standby(db: &mut PgConnection) -> Result<bool, Failure> {
+    let is_standby = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(db);
+    Ok(is_standby.await?)
+}
+
+/// The addresses for messages.
+fn name_of(addresses: &[PgConnectOptions]) -> String {
+    let Some(first) = addresses.first() else {
+        return "postgres://".to_owned();
+    };
+    let database = first.get_database().unwrap_or(first.get_username());
+    if let Some(socket) = first.get_socket() {
+        return format!("postgres://{}/{database}", socket.display());
+    }
+    let hosts = addresses
+        .iter()
+        .map(|options| format!("{}:{}", options.get_host(), options.get_port()));
+    format!(
+        "postgres://{}/{database}",
+        hosts.collect::<Vec<_>>().join(",")
+    )
 }
 
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Failure> {
@@ -101,6 +163,8 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Failure> {
 pub(super) struct Link {
     server: Server,
     connection: Option<PgConnection>,
+    /// How often it was made.
+    made: u64,
 }
 
 impl Link {
@@ -108,14 +172,24 @@ impl Link {
         Self {
             server,
             connection: None,
+            made: 0,
         }
+    }
+
+    /// Another number for each connection, from 0 on.
+    pub(super) fn generation(&self) -> u64 {
+        self.made.saturating_sub(1)
     }
 
     /// The connection, made if need be.
     pub(super) async fn ready(&mut self) -> Result<&mut PgConnection, Failure> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.server.connect().await?,
+            None => {
+                let connection = self.server.connect().await?;
+                self.made += 1;
+                connection
+            }
         };
         Ok(self.connection.insert(connection))
     }
@@ -184,6 +258,10 @@ mod tests {
         check(
             "postgresql://ann:secret@db.example:6000/x",
             "postgres://db.example:6000/x",
+        );
+        check(
+            "postgres://ann:secret@one,two:6000,[::1]/x?target_session_attrs=any",
+            "postgres://one:5432,two:6000,::1:5432/x",
         );
         let error = Server::parse("postgres://ann:secret@db.example:port/x").unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");

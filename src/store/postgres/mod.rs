@@ -101,6 +101,8 @@ struct Writer {
     seed_hosts: HashSet<String>,
     /// Tables of items that can be asked by page.
     by_page: HashSet<String>,
+    /// Of the connection by which all this is known.
+    generation: u64,
 }
 
 impl Writer {
@@ -116,7 +118,22 @@ impl Writer {
             cookies_at: 0,
             seed_hosts: HashSet::new(),
             by_page: HashSet::new(),
+            generation: 0,
         }
+    }
+
+    /// Connects if need be, and forgets then what is known by heart: a server that crashed may have lost its
+    /// last commits (`synchronous_commit = off`), and so has one that took over from it.
+    async fn wake(&mut self) -> Result<(), Failure> {
+        self.link.ready().await?;
+        if self.link.generation() != self.generation {
+            self.generation = self.link.generation();
+            self.recent = Recent::new();
+            self.numbers.clear();
+            self.tables.clear();
+            self.by_page.clear();
+        }
+        Ok(())
     }
 }
 

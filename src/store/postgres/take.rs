@@ -159,13 +159,15 @@ async fn ask(
             Err(oneshot::error::TryRecvError::Closed) => return Err(Failure::Late),
         }
         let wishes = inner.desk.next();
+        link.ready().await?;
+        let generation = link.generation();
         let db = link.ready().await?;
-        serve(db, inner, active, wishes).await?;
+        serve((db, generation), inner, active, wishes).await?;
     }
 }
 
 async fn serve(
-    db: &mut PgConnection,
+    (db, generation): (&mut PgConnection, u64),
     inner: &Inner,
     active: &Active,
     wishes: Vec<Wish>,
@@ -192,6 +194,7 @@ async fn serve(
     }
     for wish in wishes {
         let mut its = taken.get(&wish.host).cloned().unwrap_or_default();
+        its.generation = generation;
         // Two wishes for one host bring its rows twice.
         its.tickets.dedup_by_key(|ticket| ticket.key);
         its.tickets.truncate(wish.limit);

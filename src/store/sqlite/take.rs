@@ -88,6 +88,7 @@ async fn ready(
     let next_due: Option<i64> = cell(first, 2)?;
     let tickets = rows.iter().map(|row| ticket(host, row, again));
     Ok(Taken {
+        generation: 0,
         tickets: tickets.collect::<Result<_, _>>()?,
         next_due: next_due.map(moment),
     })

@@ -3,6 +3,8 @@
 //!
 //! `NEPHILA_FLEET=60 cargo test --test it fleet:: -- --nocapture` is the long form: so many are killed.
 
+mod connection;
+mod faults;
 mod rounds;
 
 use std::process::{Child, Command, Stdio};
@@ -70,7 +72,13 @@ impl Fleet {
     }
 
     fn spawn(&self) -> Process {
+        self.spawn_with(&[])
+    }
+
+    /// Starts a process in an environment of its own.
+    fn spawn_with(&self, environment: &[(&str, &str)]) -> Process {
         let child = Command::new(std::env::current_exe().unwrap())
+            .envs(environment.iter().copied())
             .args(["fleet::child", "--exact", "--nocapture"])
             .env(ORDER, serde_json::to_string(self).unwrap())
             .stdin(Stdio::null())
@@ -127,6 +135,12 @@ async fn number(db: &str, sql: &str) -> i64 {
     let mut db = PgConnection::connect(db).await.unwrap();
     let sql = AssertSqlSafe(format!("SELECT ({sql})::bigint"));
     sqlx::query_scalar(sql).fetch_one(&mut db).await.unwrap()
+}
+
+async fn run(db: &str, sql: &str) {
+    let mut db = PgConnection::connect(db).await.unwrap();
+    let sql = AssertSqlSafe(sql.to_owned());
+    sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
 }
 
 /// What must hold at every moment.

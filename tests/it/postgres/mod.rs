@@ -22,9 +22,14 @@ pub(crate) struct Server {
     _folder: TempDir,
 }
 
-/// Starts a server, ends it when the input ends, and says when it can be used.
+/// Starts a server, new or as the standby of another, ends it when the input ends, and says when it can be
+/// used.
 const KEEP: &str = r#"
-"$BIN/initdb" -D "$DATA" -U nephila -A trust -E UTF8 --locale=C --no-sync >"$DATA.log" 2>&1 &&
+if [ -n "$PRIMARY" ]; then
+  "$BIN/pg_basebackup" -D "$DATA" -R -X stream -c fast -h 127.0.0.1 -p "$PRIMARY" -U nephila >"$DATA.log" 2>&1
+else
+  "$BIN/initdb" -D "$DATA" -U nephila -A trust -E UTF8 --locale=C --no-sync >"$DATA.log" 2>&1
+fi &&
 "$BIN/pg_ctl" -D "$DATA" -w -l "$DATA.log" -o "$OPTIONS" start >>"$DATA.log" 2>&1 && echo ready ||
   { cat "$DATA.log" >&2; echo failed; exit 1; }
 cat >/dev/null
@@ -36,14 +41,24 @@ impl Server {
     pub(crate) fn start() -> Option<Self> {
         let bin = binaries()?;
         for _ in 0..3 {
-            if let Some(server) = Self::try_start(&bin) {
+            if let Some(server) = Self::try_start(&bin, "") {
                 return Some(server);
             }
         }
         panic!("PostgreSQL in {} does not start", bin.display());
     }
 
-    fn try_start(bin: &Path) -> Option<Self> {
+    /// Starts a standby of it, which follows it.
+    pub(crate) fn standby(&self) -> Self {
+        let port = self.port().to_string();
+        Self::try_start(&self.bin, &port).expect("a standby starts")
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        url::Url::parse(&self.url).unwrap().port().unwrap()
+    }
+
+    fn try_start(bin: &Path, primary: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let port = TcpListener::bind("127.0.0.1:0")
@@ -58,6 +73,7 @@ impl Server {
         let mut keeper = as_user(folder.path(), "sh")
             .args(["-c", KEEP])
             .env("BIN", bin)
+            .env("PRIMARY", primary)
             .env("DATA", &data)
             .env("OPTIONS", options)
             .current_dir(folder.path())
@@ -79,19 +95,56 @@ impl Server {
 
     /// Has it crash and come back.
     pub(crate) fn restart(&self) {
+        self.control(&["-m", "immediate", "-w", "restart"]);
+    }
+
+    /// Has it crash.
+    pub(crate) fn stop(&self) {
+        self.control(&["-m", "immediate", "-w", "stop"]);
+    }
+
+    /// Has it read its settings anew.
+    pub(crate) fn reload(&self) {
+        self.control(&["reload"]);
+    }
+
+    /// Makes a standby the primary.
+    pub(crate) fn promote(&self) {
+        self.control(&["-w", "promote"]);
+    }
+
+    fn control(&self, what: &[&str]) {
         let log = self.data.with_extension("log");
         let done = as_user(
             self.data.parent().unwrap(),
             self.bin.join("pg_ctl").to_str().unwrap(),
         )
-        .args(["-m", "immediate", "-w", "restart", "-D"])
+        .args(what)
+        .arg("-D")
         .arg(&self.data)
         .arg("-l")
         .arg(log)
         .current_dir(self.data.parent().unwrap())
         .stdout(Stdio::null())
         .status();
-        assert!(done.unwrap().success(), "the server does not come back");
+        assert!(done.unwrap().success(), "the server does not {what:?}");
+    }
+
+    /// Writes a file into its folder that it alone can read.
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        let script = format!("umask 077; cat >'{}'", self.data.join(file).display());
+        let mut child = as_user(self.data.parent().unwrap(), "sh")
+            .args(["-c", &script])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+        assert!(child.wait().unwrap().success());
     }
 }
 

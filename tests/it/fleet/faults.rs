@@ -1,0 +1,174 @@
+//! A whole crawl while the server crashes, another takes over, and clocks are wrong.
+
+use std::time::Duration;
+
+use nephila::site::Site;
+
+use super::{DELAY, Fleet, LEASE, SITES, check, lag, number};
+use crate::postgres::{self, Server, database_of, missing};
+
+const PAGES: usize = 60;
+
+/// Where Debian has libfaketime, by which a process sees another time.
+const FAKETIME: [&str; 2] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+];
+
+struct Bed {
+    sites: Vec<Site>,
+    fleet: Fleet,
+}
+
+impl Bed {
+    async fn new(db: String) -> Self {
+        let mut sites = Vec::new();
+        for _ in 0..SITES {
+            sites.push(Site::start("127.0.0.1:0").await.unwrap());
+        }
+        let start = format!("/graph/0?of={PAGES}");
+        let starts = sites.iter().map(|site| site.page(&start)).collect();
+        Self {
+            sites,
+            fleet: Fleet { starts, db },
+        }
+    }
+
+    fn hits(&self) -> usize {
+        self.sites.iter().map(Site::hits).sum()
+    }
+
+    /// Waits for so many requests.
+    async fn wait_for(&self, hits: usize) {
+        while self.hits() < hits {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// What must hold at the end: each page once, each host at its pace.
+    async fn check(&self, db: &str) {
+        check(db).await;
+        let all = (SITES * PAGES) as i64;
+        assert_eq!(number(db, "SELECT count(*) FROM queue").await, 0);
+        assert_eq!(number(db, "SELECT count(*) FROM visits").await, all);
+        let urls = "SELECT count(DISTINCT url) FROM visits";
+        assert_eq!(number(db, urls).await, all);
+        for site in &self.sites {
+            let log = site.log();
+            assert!(log.iter().all(|hit| hit.open == 1), "two at once: {log:?}");
+            let lag = lag(&log, DELAY);
+            assert!(lag < DELAY * 20, "closer by {lag:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_crashes_three_times() {
+    let Some(server) = Server::start().or_else(missing) else {
+        return;
+    };
+    let db = database_of(&server.url).await;
+    let bed = Bed::new(db.clone()).await;
+    let running: Vec<_> = (0..3).map(|_| bed.fleet.spawn()).collect();
+    for part in 1..=3 {
+        bed.wait_for(SITES * PAGES * part / 5).await;
+        tokio::task::block_in_place(|| server.restart());
+    }
+    for process in running {
+        process.finish().await;
+    }
+    bed.check(&db).await;
+    // What was under way when it crashed may have been asked for again, and nothing else.
+    let most = SITES * PAGES + 3 * 3 * 40;
+    assert!(bed.hits() < most + 2 * SITES, "{} requests", bed.hits());
+}
+
+/// The last commits may be gone after a crash; what they had found is found again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_loses_its_last_commits() {
+    let Some(server) = Server::start().or_else(missing) else {
+        return;
+    };
+    let db = database_of(&server.url).await;
+    for setting in ["synchronous_commit = off", "wal_writer_delay = '10s'"] {
+        super::run(&server.url, &format!("ALTER SYSTEM SET {setting}")).await;
+    }
+    server.reload();
+    let bed = Bed::new(db.clone()).await;
+    let running: Vec<_> = (0..3).map(|_| bed.fleet.spawn()).collect();
+    for part in 1..=3 {
+        bed.wait_for(SITES * PAGES * part / 5).await;
+        tokio::task::block_in_place(|| server.restart());
+    }
+    for process in running {
+        process.finish().await;
+    }
+    bed.check(&db).await;
+}
+
+/// Two addresses in one URL: a standby takes over, and the crawl goes on there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_server_takes_over() {
+    let Some(primary) = Server::start().or_else(missing) else {
+        return;
+    };
+    let db = database_of(&primary.url).await;
+    let standby = tokio::task::block_in_place(|| primary.standby());
+    let hosts = |first: &Server, second: &Server| {
+        format!("127.0.0.1:{},127.0.0.1:{}", first.port(), second.port())
+    };
+    let both = db.replace(
+        &format!("127.0.0.1:{}", primary.port()),
+        // The one that can't be written stands first.
+        &hosts(&standby, &primary),
+    );
+    let bed = Bed::new(both).await;
+    let running: Vec<_> = (0..3).map(|_| bed.fleet.spawn()).collect();
+    bed.wait_for(SITES * PAGES / 3).await;
+    tokio::task::block_in_place(|| {
+        primary.stop();
+        standby.promote();
+    });
+    for process in running {
+        process.finish().await;
+    }
+    let path = db.rsplit('/').next().unwrap();
+    let db = format!("postgres://nephila@127.0.0.1:{}/{path}", standby.port());
+    bed.check(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_are_wrong() {
+    let Some(library) = FAKETIME
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists())
+    else {
+        return crate::skipped("clocks that are wrong: libfaketime is not installed");
+    };
+    let Some(db) = postgres::database().await else {
+        return;
+    };
+    let bed = Bed::new(db.clone()).await;
+    let start = |offset| {
+        bed.fleet.spawn_with(&[
+            ("LD_PRELOAD", library),
+            ("FAKETIME", offset),
+            ("DONT_FAKE_MONOTONIC", "1"),
+        ])
+    };
+    let mut running = vec![start("+60"), start("-60"), bed.fleet.spawn()];
+    bed.wait_for(SITES * PAGES / 4).await;
+    // The hosts of one that dies are asked by those whose clocks differ from its own.
+    drop(running.swap_remove(0));
+    running.push(start("+60"));
+    bed.wait_for(SITES * PAGES / 2).await;
+    running[0].signal("STOP");
+    tokio::time::sleep(LEASE * 2).await;
+    running[0].signal("CONT");
+    for process in running {
+        process.finish().await;
+    }
+    bed.check(&db).await;
+    let apart = "SELECT (max(beat) - min(beat)) / 1000 FROM run";
+    assert!(number(&db, apart).await < 50, "the database's clock counts");
+}
