@@ -183,13 +183,12 @@ impl Link {
 
     /// The connection, made if need be.
     pub(super) async fn ready(&mut self) -> Result<&mut PgConnection, Failure> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let connection = self.server.connect().await?;
-                self.made += 1;
-                connection
-            }
+        let connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            let connection = self.server.connect().await?;
+            self.made += 1;
+            connection
         };
         Ok(self.connection.insert(connection))
     }

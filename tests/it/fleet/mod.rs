@@ -1,7 +1,8 @@
 //! Several processes on one crawl: killed, stopped and continued, and still each page once and each host
 //! at its pace.
 //!
-//! `NEPHILA_FLEET=60 cargo test --test it fleet:: -- --nocapture` is the long form: so many are killed.
+//! `NEPHILA_FLEET=60 cargo test --test it fleet::processes -- --nocapture` is the long form: 20,000 pages of 200 hosts,
+//! and so many times one to three are killed.
 
 mod connection;
 mod faults;
@@ -23,8 +24,11 @@ use crate::postgres;
 const ORDER: &str = "NEPHILA_TEST_FLEET";
 const PROCESSES: usize = 4;
 const SITES: usize = 8;
-const DELAY: Duration = Duration::from_millis(25);
+const DELAY: Duration = Duration::from_millis(50);
 const LEASE: Duration = Duration::from_millis(600);
+/// Requests that a process has in flight or not yet stored: `concurrency` and, on top, as many again and two
+/// commits.
+const MOST_IN_HAND: usize = 32 + 32 + 2 * 10;
 
 /// Without a key: a page that is stored twice shows.
 #[derive(Item)]
@@ -123,11 +127,11 @@ impl Drop for Process {
     }
 }
 
-/// How many processes are killed, and of how many pages a site is.
-fn scale() -> (usize, usize) {
+/// How many rounds of kills there are, of how many sites, and of how many pages a site is.
+fn scale() -> (usize, usize, usize) {
     match std::env::var("NEPHILA_FLEET") {
-        Ok(kills) => (kills.parse().unwrap(), 2_500),
-        Err(_) => (3, 60),
+        Ok(kills) => (kills.parse().unwrap(), 200, 100),
+        Err(_) => (3, SITES, 60),
     }
 }
 
@@ -170,9 +174,9 @@ async fn processes_die_and_stand_still_and_the_crawl_is_whole() {
     let Some(db) = postgres::database().await else {
         return;
     };
-    let (kills, pages) = scale();
+    let (kills, hosts, pages) = scale();
     let mut sites = Vec::new();
-    for _ in 0..SITES {
+    for _ in 0..hosts {
         sites.push(Site::start("127.0.0.1:0").await.unwrap());
     }
     let start = format!("/graph/0?of={pages}");
@@ -183,31 +187,37 @@ async fn processes_die_and_stand_still_and_the_crawl_is_whole() {
     let mut random = fastrand::Rng::with_seed(7);
     let hits = || sites.iter().map(Site::hits).sum::<usize>();
     let mut running = (0..PROCESSES).map(|_| fleet.spawn()).collect::<Vec<_>>();
-    let mut killed = 0;
-    while killed < kills && hits() < SITES * pages * 3 / 4 {
-        let until = hits() + random.usize(5..40);
-        while hits() < until && hits() < SITES * pages * 3 / 4 {
+    let (mut rounds, mut killed, enough) = (0, 0, hosts * pages * 4 / 5);
+    while rounds < kills && hits() < enough {
+        let part = (hosts * pages / kills / 2).max(10);
+        let until = hits() + random.usize(part / 4..part);
+        while hits() < until && hits() < enough {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let victim = random.usize(..running.len());
-        if killed % 3 == 1 {
+        if rounds % 3 == 1 {
             // For longer than its lease; then it goes on.
             running[victim].signal("STOP");
             tokio::time::sleep(LEASE * 2).await;
             running[victim].signal("CONT");
         }
-        let victim = random.usize(..running.len());
-        drop(running.swap_remove(victim));
+        for _ in 0..random.usize(1..=3) {
+            let victim = random.usize(..running.len());
+            drop(running.swap_remove(victim));
+            killed += 1;
+        }
         check_when_there(&db).await;
-        running.push(fleet.spawn());
-        killed += 1;
+        while running.len() < PROCESSES {
+            running.push(fleet.spawn());
+        }
+        rounds += 1;
     }
     assert!(killed > 0);
     for process in running {
         process.finish().await;
     }
     check(&db).await;
-    let all = (SITES * pages) as i64;
+    let all = (hosts * pages) as i64;
     assert_eq!(number(&db, "SELECT count(*) FROM queue").await, 0);
     assert_eq!(number(&db, "SELECT count(*) FROM visits").await, all);
     assert_eq!(
@@ -223,9 +233,13 @@ async fn processes_die_and_stand_still_and_the_crawl_is_whole() {
         let lag = lag(&log, DELAY);
         assert!(lag < DELAY * 20, "closer by {lag:?}");
     }
+    // Asked again is at most what was in hand when a process was killed or stopped.
+    let again = hits() - hosts * pages;
+    let in_hand = (killed + rounds.div_ceil(3)) * MOST_IN_HAND;
+    assert!(again <= in_hand, "{again} pages were asked for again");
     println!(
-        "{killed} kills, {parts} processes, {all} pages: 0 lost, 0 double, {} requests sent",
-        hits()
+        "{rounds} rounds, {killed} kills, {parts} processes, {all} pages of {hosts} hosts: 0 lost, 0 double, \
+         {again} asked again"
     );
 }
 
