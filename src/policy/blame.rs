@@ -11,7 +11,8 @@
 //! * **429 and 503**: a `Retry-After` that can be meant is the host's word, and is believed. Without
 //!   one, a host that answers well has credit: the failure may be the URL's, so there is a short pause
 //!   for all, and nothing more. Good answers earn credit and failures spend it, so a host that refuses
-//!   everybody has none left soon.
+//!   everybody has none left soon. A request that was refused before, while the host has answered others
+//!   well since it last refused a new one, is refused for its own sake.
 //!
 //! ```
 //! use std::time::Duration;
@@ -57,6 +58,8 @@ pub enum Blame {
 pub struct Standing {
     /// When the latest answer came that was no trouble.
     well_at: Option<Instant>,
+    /// When the latest request began that was refused and spoke for the host.
+    refused_at: Option<Instant>,
     /// How long a good answer takes, about.
     usual: Duration,
     /// Good answers, less what was spent of them.
@@ -81,8 +84,20 @@ impl Standing {
     pub fn blame(&mut self, class: Class, said_when: bool, started: Instant, tries: u16) -> Blame {
         match class {
             _ if !class.is_of_host() => Blame::Url,
-            Class::Status(_) if !said_when && self.spend_credit() => Blame::Doubt,
-            Class::Blocked | Class::Status(_) => Blame::Host,
+            Class::Blocked | Class::Status(_)
+                if !said_when && tries > 0 && self.well_at > self.refused_at =>
+            {
+                Blame::Url
+            }
+            Class::Blocked | Class::Status(_) => {
+                self.refused_at = Some(started);
+                let is_doubtful = class != Class::Blocked && !said_when && self.spend_credit();
+                if is_doubtful {
+                    Blame::Doubt
+                } else {
+                    Blame::Host
+                }
+            }
             // What failed before is no witness against a host that answers others.
             _ if self.well_at.is_some_and(|at| tries > 0 || at >= started) => Blame::Url,
             // Where all good pages are done, those are left that never answer.
@@ -150,6 +165,30 @@ mod tests {
         }
         assert_eq!(host.blame(busy, false, now, 3), Blame::Doubt);
         assert_eq!(host.blame(busy, false, now, 3), Blame::Host);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_refused_again_by_a_host_that_is_well_speaks_for_himself() {
+        let start = Instant::now();
+        let at = |seconds: u32| start + SECOND * seconds;
+        let mut host = Standing::default();
+        let blame = |host: &mut Standing, said_when, second, tries| {
+            host.blame(Class::Status(429), said_when, at(second), tries)
+        };
+        host.answered(at(0), at(1));
+        assert_eq!(blame(&mut host, true, 2, 0), Blame::Host, "its word");
+        assert_eq!(
+            blame(&mut host, true, 3, 1),
+            Blame::Host,
+            "nobody is let in"
+        );
+        host.answered(at(4), at(5));
+        assert_eq!(blame(&mut host, false, 6, 2), Blame::Url);
+        assert_eq!(blame(&mut host, false, 7, 3), Blame::Url);
+        assert_eq!(blame(&mut host, true, 8, 0), Blame::Host, "a new one, too");
+        assert_eq!(blame(&mut host, false, 9, 1), Blame::Host);
+        host.answered(at(9), at(10));
+        assert_eq!(blame(&mut host, true, 11, 1), Blame::Host, "its word");
     }
 
     #[tokio::test(start_paused = true)]
