@@ -12,6 +12,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::committer::Finished;
+use super::deaths;
 use super::dispatcher::Message;
 use super::event::Event;
 use super::lanes::{Next, Waiting};
@@ -21,7 +23,7 @@ use super::shared::Shared;
 use super::step;
 use super::watchdog::{Held, SEATS, StepThread, Watched};
 use crate::panics;
-use crate::request::{Response, Result};
+use crate::request::{Response, Result, without_logins};
 use crate::spider::{Login, Seeds};
 use crate::store::Ticket;
 
@@ -111,7 +113,9 @@ impl Executors {
     }
 
     fn add(&mut self) -> std::io::Result<()> {
-        let thread = StepThread::new(self.end.child_token(), self.living.clone());
+        let notes = self.shared.deaths.as_ref();
+        let notes = notes.map(|deaths| (self.started, Arc::clone(deaths)));
+        let thread = StepThread::new(self.end.child_token(), self.living.clone(), notes);
         let thread = Arc::new(thread);
         let mut threads = self
             .shared
@@ -327,10 +331,33 @@ impl Worker {
 
 /// Runs a job to its end, whatever that is.
 async fn run(shared: &Shared, job: Job, held: &Held) {
+    if let Some(finished) = fatal(shared, held) {
+        return life::commit(shared, finished).await;
+    }
     let span = life::span(shared, &held.ticket);
     let finished = AssertUnwindSafe(step::run(shared, job, held).instrument(span)).catch_unwind();
     let finished = finished
         .await
         .unwrap_or_else(|panic| held.failed("panic", panics::described(&*panic)));
     life::commit(shared, finished).await;
+}
+
+/// What becomes of a page that processes have died of; it is read again as long as that may be chance.
+fn fatal(shared: &Shared, held: &Held) -> Option<Finished> {
+    let deaths = shared.deaths.as_ref()?.of(held.ticket.key.seq);
+    if deaths == 0 {
+        return None;
+    }
+    let request = &held.ticket.request;
+    let (step, url) = (&request.step.name, without_logins(request.url.as_str()));
+    if deaths >= deaths::MOST {
+        let message = format!("the process died {deaths} times while step `{step}` read it");
+        return Some(held.failed("crash", message));
+    }
+    let why = format!(
+        "the process has died while step `{step}` read {url} ({deaths} of {}); it is read again",
+        deaths::MOST
+    );
+    shared.bus.emit(&Event::Warning(why));
+    None
 }

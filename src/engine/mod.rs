@@ -53,6 +53,7 @@
 mod budgets;
 mod bus;
 mod committer;
+mod deaths;
 mod dispatcher;
 mod download;
 mod emptier;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::budgets::Budgets;
 use super::bus::Bus;
 use super::committer::{Committer, Entry, Outlet};
+use super::deaths::Deaths;
 use super::dispatcher::{Dispatcher, Message, Start};
 use super::event::{Event, Stop};
 use super::executor::{Executors, run_seeds};
@@ -104,6 +105,7 @@ impl Crawl {
             room: self.room,
             threads_by: self.threads,
             threads: Mutex::default(),
+            deaths: deaths(&*store, began.resumed.is_some()),
             budgets: Budgets::new(&settings, &began.spent),
             settings,
             fetch,
@@ -147,6 +149,18 @@ impl Crawl {
         };
         let stop = running.crawl(entries, outlet).await?;
         running.conclude(stop, started.elapsed()).await
+    }
+}
+
+/// The notes of what is being read, if there is a place for them.
+fn deaths(store: &dyn Store, is_resumed: bool) -> Option<Arc<Deaths>> {
+    let path = store.beside("-steps")?;
+    match Deaths::open(path, is_resumed) {
+        Ok(deaths) => Some(Arc::new(deaths)),
+        Err(error) => {
+            tracing::warn!("no notes of the steps are kept: {error}");
+            None
+        }
     }
 }
 
@@ -284,6 +298,9 @@ impl Running {
             finished: report.stop == Stop::Finished,
             report: serde_json::to_string(&report).unwrap_or_default(),
         };
+        if let Some(deaths) = &self.shared.deaths {
+            deaths.forget();
+        }
         match self.store.end(end).await {
             Ok(()) if report.stop == Stop::Finished => Ok(self.together(report).await),
             Ok(()) => Ok(report),

@@ -10,6 +10,7 @@ use super::SharedRoom;
 use super::budgets::Budgets;
 use super::bus::Bus;
 use super::committer::Entry;
+use super::deaths::Deaths;
 use super::login::Logins;
 use super::thread;
 use super::vault::Vault;
@@ -46,6 +47,8 @@ pub(super) struct Shared {
     pub(super) threads_by: thread::Start,
     /// The threads that run steps, to look into.
     pub(super) threads: Mutex<Vec<Weak<StepThread>>>,
+    /// Notes of what is being read, and of what processes have died of, where there is a place for them.
+    pub(super) deaths: Option<Arc<Deaths>>,
     pub(super) commits: mpsc::Sender<Entry>,
     /// Requests between the frontier and their commit.
     pub(super) in_hand: AtomicUsize,

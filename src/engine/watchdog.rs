@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::committer::Finished;
+use super::deaths::Deaths;
 use super::life;
 use crate::store::{PageState, Ticket, Verdict};
 
@@ -30,6 +31,8 @@ const SEAT: u64 = 0xff;
 pub(super) struct StepThread {
     /// The number of the latest poll, and in [`SEAT`] who is polled, from 1; 0: nobody.
     poll: AtomicU64,
+    /// Its number, and where it notes whose step it is at.
+    notes: Option<(usize, Arc<Deaths>)>,
     /// None once the thread was given up.
     seats: Mutex<Option<Vec<Option<Held>>>>,
     /// Ends the thread as soon as it can be.
@@ -60,9 +63,14 @@ impl Held {
 }
 
 impl StepThread {
-    pub(super) fn new(end: CancellationToken, alive: mpsc::Sender<()>) -> Self {
+    pub(super) fn new(
+        end: CancellationToken,
+        alive: mpsc::Sender<()>,
+        notes: Option<(usize, Arc<Deaths>)>,
+    ) -> Self {
         Self {
             poll: AtomicU64::new(0),
+            notes,
             seats: Mutex::new(Some(Vec::with_capacity(SEATS))),
             end,
             poke: Notify::new(),
@@ -79,11 +87,20 @@ impl StepThread {
             seats.push(None);
             seats.len() - 1
         });
+        let seq = held.ticket.key.seq;
         seats[number] = Some(held);
         Some(Seat {
             thread: Arc::clone(self),
             number,
+            seq,
         })
+    }
+
+    /// Notes for the next run whose step the thread is at; 0: nobody's.
+    fn note(&self, seq: i64) {
+        if let Some((thread, deaths)) = &self.notes {
+            deaths.note(*thread, seq);
+        }
     }
 
     /// The thread has ended.
@@ -134,6 +151,7 @@ impl StepThread {
 pub(super) struct Seat {
     thread: Arc<StepThread>,
     number: usize,
+    seq: i64,
 }
 
 impl Seat {
@@ -141,7 +159,7 @@ impl Seat {
     pub(super) async fn watch(&self, job: impl Future<Output = ()>) {
         let mut job = pin!(job);
         poll_fn(|context| {
-            let _polling = Polling::begin(&self.thread.poll, self.number);
+            let _polling = Polling::begin(self);
             job.as_mut().poll(context)
         })
         .await;
@@ -158,19 +176,22 @@ impl Drop for Seat {
 }
 
 /// A poll, until it is dropped, which a panic does too.
-struct Polling<'a>(&'a AtomicU64, u64);
+struct Polling<'a>(&'a StepThread, u64);
 
 impl<'a> Polling<'a> {
-    fn begin(poll: &'a AtomicU64, seat: usize) -> Self {
+    fn begin(seat: &'a Seat) -> Self {
+        let poll = &seat.thread.poll;
         let next = (poll.load(Ordering::Relaxed) | SEAT).wrapping_add(1);
-        poll.store(next | (seat as u64 + 1), Ordering::Relaxed);
-        Self(poll, next)
+        poll.store(next | (seat.number as u64 + 1), Ordering::Relaxed);
+        seat.thread.note(seat.seq);
+        Self(&seat.thread, next)
     }
 }
 
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
-        self.0.store(self.1, Ordering::Relaxed);
+        self.0.poll.store(self.1, Ordering::Relaxed);
+        self.0.note(0);
     }
 }
 
@@ -246,7 +267,7 @@ mod tests {
 
     fn thread() -> (Arc<StepThread>, Watched, mpsc::Receiver<()>) {
         let (living, alive) = mpsc::channel(1);
-        let thread = Arc::new(StepThread::new(CancellationToken::new(), living));
+        let thread = Arc::new(StepThread::new(CancellationToken::new(), living, None));
         (Arc::clone(&thread), Watched::new(thread), alive)
     }
 
@@ -258,8 +279,8 @@ mod tests {
     #[test]
     fn a_thread_that_stays_at_one_poll_is_given_up() {
         let (thread, mut watched, mut alive) = thread();
-        let _seats: Vec<_> = (1..=3).map(|seq| thread.sit(held(seq)).unwrap()).collect();
-        let polling = Polling::begin(&thread.poll, 1);
+        let seats: Vec<_> = (1..=3).map(|seq| thread.sit(held(seq)).unwrap()).collect();
+        let polling = Polling::begin(&seats[1]);
         let mut look = || watched.look(LOOK, LIMIT).map(seqs);
         assert_eq!([look(), look(), look()], [None, None, None]);
         assert_eq!(look(), Some((2, vec![1, 3])));
@@ -275,7 +296,7 @@ mod tests {
         let (thread, mut watched, _alive) = thread();
         let seat = thread.sit(held(1)).unwrap();
         for _ in 0..10 {
-            let polling = Polling::begin(&thread.poll, seat.number);
+            let polling = Polling::begin(&seat);
             assert!(watched.look(LOOK, LIMIT).is_none());
             assert!(watched.look(LOOK, LIMIT).is_none());
             drop(polling);

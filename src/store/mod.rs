@@ -38,6 +38,7 @@ pub use reader::{
 
 pub use together::{Worker, together};
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -267,6 +268,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes room: forgets what nobody needs. Called before any crawl has begun.
     fn tidy(&self, tidy: Tidy) -> BoxFuture<'_, Result<Tidied, StoreError>>;
+
+    /// The path of a file beside the database, its name with `suffix`; none if it is no file.
+    fn beside(&self, suffix: &str) -> Option<PathBuf> {
+        let _ = suffix;
+        None
+    }
 
     /// Ends the run and gives back all it holds.
     fn end(&self, end: End) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -8,6 +8,8 @@ mod compile_fail;
 #[cfg(test)]
 mod costly;
 mod data;
+#[cfg(test)]
+mod deadly;
 mod fetch;
 #[cfg(test)]
 mod fleet;

@@ -57,6 +57,13 @@ impl Opened {
         }
     }
 
+    /// A file beside it, its name with `suffix`.
+    pub(super) fn beside(&self, suffix: &str) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(suffix);
+        path.into()
+    }
+
     /// Whether it is still there under its name.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         if number(&self.path) == self.number {

@@ -35,6 +35,7 @@ pub(super) use self::copy::{CopySource, CopyTarget};
 pub(super) use self::reader::SqliteReader;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -166,6 +167,10 @@ impl Inner {
 }
 
 impl Store for Sqlite {
+    fn beside(&self, suffix: &str) -> Option<PathBuf> {
+        Some(self.0.opened.as_ref()?.beside(suffix))
+    }
+
     fn begin(&self, begin: Begin) -> BoxFuture<'_, Result<Began, StoreError>> {
         self.detached(|inner| begin::begin(inner, begin))
     }
