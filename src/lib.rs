@@ -66,12 +66,12 @@
 //! A [`Request`](request::Request) has a canonical URL and a fingerprint, by which the store knows
 //! what was seen. What a page gives is an [`item`]; what a crawl may do is in [`settings`]; what is
 //! decided from them, [`policy`], does no I/O. A [`Page`](page::Page) is what a step of a
-//! [`spider`](mod@spider) reads. [`fetch`] makes one exchange with a server, the [`frontier`] says whose
+//! [`spider`](mod@spider) reads; what it makes of it passes a [`pipeline`]. [`fetch`] makes one exchange with a server, the [`frontier`] says whose
 //! turn it is, and the [`store`] holds both, because **a page is a transaction**: its items, the
 //! requests it found and its own completion are committed together. Kill a crawl at any instant and
 //! run it again: no item is lost, none is stored twice, no URL is forgotten. The [`engine`] is the
 //! one crawl loop over all of these; [`export`] writes rows to files, [`site`] is the bundled shop to
-//! try things on, [`ui`] and [`cli`] are what a terminal sees.
+//! try things on, [`testing`] what tests of spiders need, [`ui`] and [`cli`] are what a terminal sees.
 //!
 //! # Where to go on
 //!
@@ -93,6 +93,7 @@ pub mod item;
 pub mod settings;
 pub mod policy;
 pub mod page;
+pub mod pipeline;
 pub mod spider;
 pub mod declared;
 pub mod fetch;
@@ -101,6 +102,7 @@ pub mod store;
 pub mod export;
 pub mod engine;
 pub mod site;
+pub mod testing;
 pub mod ui;
 pub mod cli;
 #[doc(hidden)]
@@ -116,6 +118,7 @@ pub mod prelude {
     pub use crate::fetch::Middlewares;
     pub use crate::item::Item;
     pub use crate::page::{Element, Links, Page};
+    pub use crate::pipeline::{Pipelines, Processed};
     pub use crate::request::Request;
     pub use crate::spider::{Failure, LoggedOut, Login, Seeds, Spider};
     pub use nephila_macros::{Item, css, spider};
@@ -139,8 +142,12 @@ mod guides {
     mod downloads {}
     #[doc = include_str!("../docs/middleware.md")]
     mod middleware {}
+    #[doc = include_str!("../docs/pipelines.md")]
+    mod pipelines {}
     #[doc = include_str!("../docs/database.md")]
     mod database {}
     #[doc = include_str!("../docs/settings.md")]
     mod settings {}
+    #[doc = include_str!("../docs/running.md")]
+    mod running {}
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 mod block_sign;
 mod error;
+mod expectation;
 mod file;
 mod host;
 mod human;
@@ -23,6 +24,7 @@ mod url_pattern;
 
 pub use block_sign::BlockSign;
 pub use error::{Origin, Place, SettingsError};
+pub use expectation::{Bound, Expectation, Subject};
 pub use file::{FileKind, SettingsFile};
 pub use host::{HOST_SETTINGS, HostSettings, Hosts};
 pub use human::{parse_bytes, parse_duration, parse_rate};
@@ -147,6 +149,11 @@ pub struct Settings {
     pub max_errors: ErrorBudget,
     /// Whether a crawl may be a success that got no item, or no value of a column that an earlier run filled.
     pub allow_empty: bool,
+    /// Bad rows that a page may have: a number, or a share like `"10%"`. They are left out and counted;
+    /// a page with more of them fails.
+    pub max_bad_rows: ErrorBudget,
+    /// What a crawl must find to be a success; see [`Expectation`].
+    pub expect: Vec<String>,
     /// The longest URL, in bytes.
     pub max_url_bytes: usize,
     /// The most links taken from one page.
@@ -248,6 +255,9 @@ pub struct Settings {
     /// How much is kept; what was not used for longest goes first.
     #[serde(with = "human::bytes")]
     pub cache_size: usize,
+    /// What was not used for so long is removed. Unset: it is kept until there is too much.
+    #[serde(with = "human::optional_duration")]
+    pub cache_max_age: Option<Duration>,
     /// The largest cookie, name and value together; a larger one is not kept.
     #[serde(with = "human::bytes")]
     pub max_cookie_bytes: usize,
@@ -347,6 +357,8 @@ impl Default for Settings {
             max_wait: Duration::from_mins(15),
             max_errors: ErrorBudget::Pages(0),
             allow_empty: false,
+            max_bad_rows: ErrorBudget::Share(0.5),
+            expect: Vec::new(),
             max_url_bytes: 8 * 1024,
             max_links: 50_000,
             max_pages_per_host: 1_000_000,
@@ -384,6 +396,7 @@ impl Default for Settings {
             cache: CacheMode::Off,
             cache_folder: None,
             cache_size: 1024 * 1024 * 1024,
+            cache_max_age: None,
             max_cookie_bytes: 4096,
             max_cookies_per_site: 180,
             max_cookies: 3_000,
@@ -441,6 +454,8 @@ pub enum CacheMode {
     Http,
     /// Every page is fetched once and replayed from then on. For writing a spider.
     Dev,
+    /// Every request goes out, and what comes is kept, to be read again.
+    Keep,
 }
 
 impl Settings {
@@ -471,13 +486,13 @@ pub enum PolitenessBy {
     Address,
 }
 
-/// How many pages may fail in a crawl that still counts as a success.
+/// How many of all may be bad where that still counts as a success.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "human::RawBudget", into = "human::RawBudget")]
 pub enum ErrorBudget {
-    /// A number of pages.
+    /// A number of pages, or of rows.
     Pages(u64),
-    /// A share of all pages, 0 to 1.
+    /// A share of all of them, 0 to 1.
     Share(f64),
 }
 

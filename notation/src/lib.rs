@@ -9,9 +9,14 @@
 //! | `xpath://p[@class]/b` | nodes or a value, by XPath 1.0 |
 //! | `json:$.books[*].title` | JSON values, by JSONPath (RFC 9535); `$.` may be left out |
 //! | `ld:Product` | the things of a type that the page's JSON-LD describes |
+//! | `micro:Product` | the things of a type that the page's microdata describes |
+//! | `feed:` | the entries of a feed: RSS, Atom or JSON Feed |
+//! | `xml:item` | the elements of a name in XML |
+//! | `csv:` | the rows of a text with separated values |
+//! | `table:table.specs` | the rows of tables, by their headings |
 //! | `script#data >> json:$.books[*]` | the right side within what the left side finds |
 //!
-//! CSS says at its end what to take: `::text`, `::attr(name)`, `::html`.
+//! CSS says at its end what to take: `::text`, `::attr(name)`, `::html`, `::markdown`.
 
 mod css;
 mod xpath;
@@ -52,6 +57,16 @@ pub enum Find {
     Json(JsonPath),
     /// Things of this type in the page's JSON-LD.
     Data(Box<str>),
+    /// Things of this type in the page's microdata.
+    Micro(Box<str>),
+    /// The entries of a feed.
+    Feed,
+    /// Elements of this name in XML, with or without a prefix.
+    Xml(Box<str>),
+    /// The rows of a text with separated values.
+    Csv,
+    /// The rows of tables.
+    Table(Css),
 }
 
 /// What is taken of an element.
@@ -63,6 +78,8 @@ pub enum Take {
     OwnText,
     /// Its HTML.
     Html,
+    /// What people read of it, as Markdown.
+    Markdown,
     /// An attribute, by its name in lower case.
     Attribute(Box<str>),
 }
@@ -98,7 +115,9 @@ impl Notation {
 }
 
 /// The prefixes of what is no CSS.
-const PREFIXES: [&str; 3] = ["xpath:", "json:", "ld:"];
+const PREFIXES: [&str; 8] = [
+    "xpath:", "json:", "ld:", "micro:", "feed:", "xml:", "csv:", "table:",
+];
 
 /// The CSS of a selector that is nothing else, without what is taken.
 pub fn plain_css(source: &str) -> Option<&str> {
@@ -154,7 +173,21 @@ fn part(source: &str) -> Result<Part, Invalid> {
     } else if let Some(path) = trimmed.strip_prefix("json:") {
         Find::Json(json_path(path.trim())?)
     } else if let Some(kind) = trimmed.strip_prefix("ld:") {
-        Find::Data(data(kind.trim())?)
+        Find::Data(data("JSON-LD type", kind.trim())?)
+    } else if let Some(kind) = trimmed.strip_prefix("micro:") {
+        Find::Micro(data("microdata type", kind.trim())?)
+    } else if let Some(name) = trimmed.strip_prefix("xml:") {
+        Find::Xml(xml_name(name.trim())?)
+    } else if let Some(css) = trimmed.strip_prefix("table:") {
+        let css = Css::parse(css.trim());
+        Find::Table(css.map_err(|reason| Invalid {
+            what: "CSS selector",
+            reason,
+        })?)
+    } else if let Some(rest) = trimmed.strip_prefix("feed:") {
+        nothing("feed:", rest).map(|()| Find::Feed)?
+    } else if let Some(rest) = trimmed.strip_prefix("csv:") {
+        nothing("csv:", rest).map(|()| Find::Csv)?
     } else {
         return css_part(source);
     };
@@ -182,6 +215,8 @@ fn json_path(source: &str) -> Result<JsonPath, Invalid> {
         Some(b'$') => source.to_owned(),
         Some(b'[') => format!("${source}"),
         Some(b'.') if source.starts_with("..") => format!("${source}"),
+        // Names as XML has them: `@id`, `g:price`.
+        Some(_) if is_odd_name(source) => format!("$['{source}']"),
         _ => format!("$.{source}"),
     };
     JsonPath::parse(&full).map_err(|error| Invalid {
@@ -199,12 +234,43 @@ fn json_path(source: &str) -> Result<JsonPath, Invalid> {
     })
 }
 
-fn data(kind: &str) -> Result<Box<str>, Invalid> {
+/// A name alone that JSONPath takes in brackets only.
+fn is_odd_name(source: &str) -> bool {
+    let odd = |c: char| matches!(c, '@' | '#' | ':' | '-');
+    source.contains(odd)
+        && source
+            .chars()
+            .all(|c| odd(c) || c == '_' || c.is_alphanumeric())
+}
+
+/// Nothing comes after a prefix that says all.
+fn nothing(prefix: &str, rest: &str) -> Result<(), Invalid> {
+    if rest.trim().is_empty() {
+        return Ok(());
+    }
+    Err(Invalid {
+        what: "selector",
+        reason: format!("`{prefix}` stands alone: what it finds is read by `json:`"),
+    })
+}
+
+fn xml_name(name: &str) -> Result<Box<str>, Invalid> {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+    if !name.is_empty() && name.chars().all(plain) {
+        return Ok(name.into());
+    }
+    Err(Invalid {
+        what: "XML name",
+        reason: format!("`{name}` is no name of an element, as `item` or `media:content` is"),
+    })
+}
+
+fn data(what: &'static str, kind: &str) -> Result<Box<str>, Invalid> {
     if !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Ok(kind.into());
     }
     Err(Invalid {
-        what: "JSON-LD type",
+        what,
         reason: format!("`{kind}` is no name of a type, as `Product` is"),
     })
 }
@@ -222,13 +288,14 @@ fn split_take(source: &str) -> Result<(&str, Take), String> {
     match (pseudo, attribute) {
         ("text", _) => Ok((css, Take::OwnText)),
         ("html", _) => Ok((css, Take::Html)),
+        ("markdown", _) => Ok((css, Take::Markdown)),
         (_, Some(name)) if !name.is_empty() => {
             Ok((css, Take::Attribute(name.to_ascii_lowercase().into())))
         }
         // A `::` within a string or an attribute test belongs to CSS.
         _ if pseudo.contains(['"', '\'', ']']) => Ok((source, Take::AllText)),
         _ => Err(format!(
-            "`::{pseudo}` is neither `::text` nor `::attr(name)` nor `::html`"
+            "`::{pseudo}` is neither `::text` nor `::attr(name)` nor `::html` nor `::markdown`"
         )),
     }
 }

@@ -14,6 +14,11 @@ fn described(source: &str) -> String {
                     Find::XPath(_) => "xpath".to_owned(),
                     Find::Json(path) => format!("json {path}"),
                     Find::Data(kind) => format!("ld {kind}"),
+                    Find::Micro(kind) => format!("micro {kind}"),
+                    Find::Feed => "feed".to_owned(),
+                    Find::Xml(name) => format!("xml {name}"),
+                    Find::Csv => "csv".to_owned(),
+                    Find::Table(_) => "table".to_owned(),
                 };
                 match &part.take {
                     Take::AllText => find,
@@ -42,7 +47,7 @@ fn css() {
     let invalid = |source: &str, reason: &str| {
         check(source, &format!("invalid CSS selector: {reason}"));
     };
-    let neither = "is neither `::text` nor `::attr(name)` nor `::html`";
+    let neither = "is neither `::text` nor `::attr(name)` nor `::html` nor `::markdown`";
     invalid("a::attr()", &format!("`::attr()` {neither}"));
     invalid("p::before", &format!("`::before` {neither}"));
     invalid("", "nothing is selected");
@@ -115,6 +120,9 @@ fn json() {
     check("json:[0].a", "json $[0].a");
     check("json:..a", "json $...a");
     check("json:$..[?@.n > 3]", "json $..[?@['n']>3]");
+    check("json:@id", "json $['@id']");
+    check("json:g:price", "json $['g:price']");
+    check("json:my-key", "json $['my-key']");
     check("json:", "invalid JSON path: nothing is selected");
     assert!(described("json:$.a[").starts_with("invalid JSON path: "));
 }
@@ -127,6 +135,26 @@ fn chains() {
         "itself Attribute(\"data-x\") >> json $.a",
     );
     check("ld:Product >> json:name", "ld Product >> json $.name");
+    check("micro:Product >> json:name", "micro Product >> json $.name");
+    check("feed: >> json:url", "feed >> json $.url");
+    check("xml:item", "xml item");
+    check("xml:media:content", "xml media:content");
+    check("csv:", "csv");
+    check("table:table.specs", "table");
+    check("article::markdown", "css Markdown");
+    check(
+        "xml:",
+        "invalid XML name: `` is no name of an element, as `item` or `media:content` is",
+    );
+    check(
+        "csv:a",
+        "invalid selector: `csv:` stands alone: what it finds is read by `json:`",
+    );
+    check("table:p..a", "invalid CSS selector: no name after `.`");
+    check(
+        "micro:a b",
+        "invalid microdata type: `a b` is no name of a type, as `Product` is",
+    );
     check(
         "ld:",
         "invalid JSON-LD type: `` is no name of a type, as `Product` is",

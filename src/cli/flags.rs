@@ -28,7 +28,8 @@ pub(super) struct SettingFlags {
     /// Requests per host and time: 5/s, 30/m, 1000/h
     #[arg(long, value_name = "RATE", help_heading = "Speed and politeness")]
     rate: Option<String>,
-    /// Keep pages on disk: off, http (as servers allow it), dev (each page once, then replayed)
+    /// Keep pages on disk: off, http (as servers allow it), dev (each page once, then replayed), keep
+    /// (for nephila reparse)
     #[arg(long, value_name = "MODE", help_heading = "Storage")]
     cache: Option<String>,
     /// Stop after this many pages; the same command goes on
@@ -49,6 +50,9 @@ pub(super) struct SettingFlags {
     /// Failed pages that are all right: a number, or a share like 1%
     #[arg(long, value_name = "N|%", help_heading = "Verdict")]
     max_errors: Option<String>,
+    /// What the crawl must find, like "items >= 900" or "books.price >= 95%"; may stand often
+    #[arg(long, value_name = "EXPECTATION", help_heading = "Verdict")]
+    expect: Vec<String>,
     /// A crawl without items, or with a column lost, is all right
     #[arg(long, help_heading = "Verdict")]
     allow_empty: bool,
@@ -84,7 +88,12 @@ impl SettingFlags {
                 texts.push((name, value.clone(), format!("{flag} {value}")));
             }
         }
-        for (name, patterns) in [("include", &self.include), ("exclude", &self.exclude)] {
+        let lists = [
+            ("include", &self.include),
+            ("exclude", &self.exclude),
+            ("expect", &self.expect),
+        ];
+        for (name, patterns) in lists {
             if !patterns.is_empty() {
                 let list = toml::Value::from(patterns.clone()).to_string();
                 let flag = format!("--{name} {}", patterns.join(&format!(" --{name} ")));

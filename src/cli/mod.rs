@@ -14,6 +14,7 @@
 
 mod bench;
 mod cargo;
+mod check;
 mod completions;
 mod config;
 mod crawl;
@@ -36,6 +37,7 @@ mod interrupt;
 mod items;
 mod list;
 mod logs;
+mod looker;
 mod new;
 mod orphans;
 mod output;
@@ -43,15 +45,19 @@ mod panics;
 mod project;
 mod query;
 mod robots;
+mod reparse;
 mod resume;
 mod retry;
 mod rows;
 mod runs;
 mod schema;
+mod shell;
+mod snap;
 mod spiders;
 mod stats;
 mod table;
 mod trial;
+mod view;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -78,6 +84,7 @@ Examples:
   nephila query \"select * from books limit 5\"      SQL over the results
   nephila gen books https://shop.example/          write a spider from a page
   nephila try books https://shop.example/book/7    a step on one page, field by field
+  nephila shell https://shop.example/book/7        selectors on one page, with completion
   nephila fetch https://docs.example/              a page as a crawl gets it
   nephila explain https://docs.example/private     why a URL was not crawled
   nephila robots https://docs.example/private      whether robots.txt allows it, by which line";
@@ -126,6 +133,11 @@ enum Command {
     Explain(explain::Explain),
     Gen(Box<generate::Gen>),
     Try(Box<trial::Try>),
+    Reparse(Box<reparse::Reparse>),
+    Snap(Box<snap::Snap>),
+    Check(check::Check),
+    Shell(Box<shell::Shell>),
+    View(Box<view::View>),
     Fetch(Box<fetch::Fetch>),
     Robots(Box<robots::RobotsOf>),
     Db(db::Db),
@@ -143,12 +155,17 @@ impl Command {
         match self {
             Self::Crawl(crawl) => crawl.needs_spiders(),
             Self::Config(_)
+            | Self::Check(_)
             | Self::List(_)
             | Self::Explain(_)
             | Self::Resume(_)
             | Self::Retry(_) => true,
             Self::Fetch(fetch) => fetch.needs_spiders(),
             Self::Try(trial) => trial.needs_spiders(),
+            Self::Reparse(reparse) => reparse.needs_spiders(),
+            Self::Snap(snap) => snap.needs_spiders(),
+            Self::Shell(shell) => shell.needs_spiders(),
+            Self::View(view) => view.needs_spiders(),
             _ => false,
         }
     }
@@ -205,6 +222,11 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Explain(explain) => block_on(explain.run(db)),
         Command::Gen(generate) => block_on(generate.run()),
         Command::Try(trial) => block_on(trial.run()),
+        Command::Reparse(reparse) => block_on(reparse.run(db)),
+        Command::Snap(snap) => block_on(snap.run()),
+        Command::Check(check) => block_on(check.run()),
+        Command::Shell(shell) => block_on(shell.run()),
+        Command::View(view) => block_on(view.run()),
         Command::Fetch(fetch) => block_on(fetch.run()),
         Command::Robots(robots) => block_on(robots.run()),
         Command::Config(config) => config.run(),

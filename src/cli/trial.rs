@@ -71,7 +71,7 @@ impl Try {
         let url = fetch::url(&self.url, "nephila try SPIDER https://shop.example/book/7")?;
         let args = self.args.args()?;
         let spider = spiders::make(&self.spider, &args)?;
-        let step = self.step(&*spider, &url)?;
+        let step = step_for(&*spider, self.step.as_deref(), &url)?;
         let own = Some((spider.name(), spider.settings()));
         let flags = SettingFlags::of(self.set.clone());
         let (settings, _) = Project::find()?.settings(own, &flags.layer()?)?;
@@ -99,6 +99,17 @@ impl Try {
             plural(tried.emitted.records.len() as u64, "item"),
             plural(tried.emitted.requests.len() as u64, "request"),
         ));
+        for dropped in &tried.emitted.dropped {
+            let items = plural(dropped.count, "item");
+            let (table, reason) = (clean(&dropped.table), clean(&dropped.reason));
+            output::say(&format!("   dropped  {items} of {table}: {reason}"));
+        }
+        for rows in &tried.emitted.bad_rows {
+            let number = plural(rows.count, "row");
+            let selector = rows.selector.as_deref().unwrap_or_default();
+            let (message, selector) = (clean(&rows.message), clean(selector));
+            output::say(&format!("  left out  {number}: {message}   {selector}"));
+        }
         self.show(&tried)?;
         if let Some(failure) = &tried.failure {
             output::say(&format!(
@@ -109,32 +120,6 @@ impl Try {
         }
         let is_nothing = tried.emitted.records.is_empty() && tried.emitted.requests.is_empty();
         Ok(u8::from(tried.failure.is_some() || is_nothing))
-    }
-
-    /// The step that reads the page.
-    fn step<'a>(&self, spider: &'a dyn Spider, url: &Url) -> Result<&'a StepInfo, Failure> {
-        let steps = spider.steps();
-        if let Some(wanted) = &self.step {
-            let known = steps
-                .iter()
-                .find(|step| step.name == wanted || step.was.contains(&wanted.as_str()));
-            return known.ok_or_else(|| {
-                let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
-                let meant = meant(wanted, names.iter().copied());
-                let name = spider.name();
-                Failure::usage(format!("spider `{name}` has no step `{wanted}`{meant}"))
-                    .more(format!("it has: {}", names.join(", ")))
-            });
-        }
-        let fits = |step: &&StepInfo| {
-            let pattern = step.url.map(pattern_of);
-            pattern.is_some_and(|pattern| pattern.is_some_and(|regex| regex.is_match(url.as_str())))
-        };
-        steps
-            .iter()
-            .find(fits)
-            .or(steps.first())
-            .ok_or_else(|| Failure::usage("this spider has no steps"))
     }
 
     fn show(&self, tried: &Tried) -> Result<(), Failure> {
@@ -194,6 +179,36 @@ impl Try {
         }
         Ok(())
     }
+}
+
+/// The step that reads a page: the one that was asked for, else one whose `url` fits, else the first.
+pub(super) fn step_for<'a>(
+    spider: &'a dyn Spider,
+    wanted: Option<&str>,
+    url: &Url,
+) -> Result<&'a StepInfo, Failure> {
+    let steps = spider.steps();
+    if let Some(wanted) = wanted {
+        let known = steps
+            .iter()
+            .find(|step| step.name == wanted || step.was.contains(&wanted));
+        return known.ok_or_else(|| {
+            let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
+            let meant = meant(wanted, names.iter().copied());
+            let name = spider.name();
+            Failure::usage(format!("spider `{name}` has no step `{wanted}`{meant}"))
+                .more(format!("it has: {}", names.join(", ")))
+        });
+    }
+    let fits = |step: &&StepInfo| {
+        let pattern = step.url.map(pattern_of);
+        pattern.is_some_and(|pattern| pattern.is_some_and(|regex| regex.is_match(url.as_str())))
+    };
+    steps
+        .iter()
+        .find(fits)
+        .or(steps.first())
+        .ok_or_else(|| Failure::usage("this spider has no steps"))
 }
 
 /// The regular expression of `/book/{id}`.

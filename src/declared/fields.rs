@@ -272,6 +272,7 @@ fn fact_of(fact: Fact, page: &Page) -> Value {
         Fact::Url => Value::Text(page.url().to_string()),
         Fact::Status => Value::Integer(page.status().as_u16().into()),
         Fact::Depth => Value::Integer(page.depth().into()),
+        Fact::Main => Value::Text(page.markdown()),
     }
 }
 

@@ -138,7 +138,7 @@ pub(super) struct Field {
 /// Where a field's value comes from.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// The page itself: its URL, its status, how deep it lies.
+    /// The page itself: its URL, its status, how deep it lies, its main content.
     Page(Fact),
     /// It is always the same.
     Fixed(Value),
@@ -148,19 +148,22 @@ pub(super) enum Source {
     Nested(Rule, Vec<Field>),
 }
 
-/// What is known of a page without reading it.
+/// What is known of a page as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fact {
     Url,
     Status,
     Depth,
+    /// Its main content, as Markdown.
+    Main,
 }
 
 /// By the names that a file gives them.
-pub(super) const FACTS: [(&str, Fact, Type); 3] = [
+pub(super) const FACTS: [(&str, Fact, Type); 4] = [
     ("@url", Fact::Url, Type::Url),
     ("@status", Fact::Status, Type::Integer),
     ("@depth", Fact::Depth, Type::Integer),
+    ("@main", Fact::Main, Type::Text),
 ];
 
 /// The value of a JSON value, as a column of this type holds it.

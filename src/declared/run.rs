@@ -11,7 +11,7 @@ use super::plan::{self, Filled, From, Pages, Plan};
 use super::read::PAGE;
 use super::{Declared, fields, template};
 use crate::item::Record;
-use crate::page::{AsSelector, Page, Scope};
+use crate::page::{AsSelector, Page, Rows, Scope};
 use crate::request::{Result, StepRef};
 use crate::spider::{Login, Seeds, Spider, StepInfo};
 
@@ -223,22 +223,26 @@ impl Pages {
 impl plan::Item {
     fn emit(&self, page: &Page) -> Result {
         let Some(each) = &self.each else {
-            return self.emit_from(page, &page.scope());
+            page.emit_record(self.record(page, &page.scope())?);
+            return Ok(());
         };
         let each = each.as_selector()?;
         let scopes = page.scopes(&each)?;
-        scopes
-            .iter()
-            .try_for_each(|scope| self.emit_from(page, scope))
+        let mut rows = Rows::default();
+        for scope in &scopes {
+            if let Some(record) = rows.row(self.record(page, scope)) {
+                page.emit_record(record);
+            }
+        }
+        rows.end(page)
     }
 
-    fn emit_from(&self, page: &Page, scope: &Scope<'_>) -> Result {
+    fn record(&self, page: &Page, scope: &Scope<'_>) -> Result<Record> {
         let values = self
             .fields
             .iter()
             .map(|field| fields::extract(field, page, scope));
         let values = values.collect::<std::result::Result<Vec<_>, _>>()?;
-        page.emit_record(Record::new(Arc::clone(&self.schema), values)?);
-        Ok(())
+        Ok(Record::new(Arc::clone(&self.schema), values)?)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use url::Url;
 
-use crate::page::{FieldError, Truncation};
+use crate::page::{BadRows, Dropped, FieldError, Truncation};
 use crate::request::Source;
 use crate::store::{PageReceipt, PageState, Refused, Resumed, Round, RunId};
 
@@ -126,6 +126,10 @@ pub struct PageEvent {
     pub empty: Vec<(String, String)>,
     /// Selectors of `follow` and `items` that matched nothing.
     pub missed: Vec<String>,
+    /// Rows that were left out.
+    pub bad_rows: Vec<BadRows>,
+    /// Items that a pipeline dropped.
+    pub dropped: Vec<Dropped>,
     /// Which limit the page's tree went beyond: not all of it was there to be read.
     pub truncation: Option<Truncation>,
 }

@@ -689,6 +689,8 @@ pub(super) fn finished(ticket: &Ticket, verdict: Verdict, took: Duration) -> Fin
         items: Vec::new(),
         empty: Vec::new(),
         missed: Vec::new(),
+        bad_rows: Vec::new(),
+        dropped: Vec::new(),
         truncation: None,
     };
     let commit = PageCommit::new(ticket, verdict);

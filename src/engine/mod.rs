@@ -58,6 +58,7 @@ mod dispatcher;
 mod download;
 mod emptier;
 mod event;
+mod expect;
 mod executor;
 mod fetcher;
 mod flight;
@@ -87,13 +88,15 @@ mod watchdog;
 
 pub use emptier::Emptier;
 pub use event::{Event, PageEvent, Stop};
+pub use expect::Unmet;
 pub use fetcher::Fetcher;
 pub use inspect::Inspector;
 pub use report::{
-    ErrorGroup, HostCount, ItemCount, Problem, RefusedCount, Report, SlowedCount, Statistics,
-    StepCount, WorkerCount, pattern_of,
+    BadRowCount, DroppedCount, ErrorGroup, Extreme, HostCount, ItemCount, Problem, RefusedCount,
+    Report, SlowedCount, Statistics, StepCount, WorkerCount, pattern_of,
 };
 pub(crate) use step::limits as parse_limits;
+pub(crate) use tried::context as page_context;
 pub use tried::{Tried, try_step};
 
 use std::sync::Arc;
@@ -102,6 +105,7 @@ use bus::Hook;
 use inspect::Looks;
 
 use crate::fetch::{DynFetch, Fetch, Middleware, Middlewares};
+use crate::pipeline::{Pipeline, Pipelines};
 use crate::settings::{Settings, SettingsError};
 use crate::spider::Spider;
 use crate::store::Store;
@@ -114,6 +118,7 @@ pub struct Crawl {
     settings: Result<Settings, SettingsError>,
     fetch: Option<Arc<dyn DynFetch>>,
     middlewares: Middlewares,
+    pipelines: Pipelines,
     fresh: bool,
     retry: Option<Vec<i64>>,
     hooks: Vec<Hook>,
@@ -170,6 +175,9 @@ pub enum CrawlError {
     /// The HTTP client could not be made.
     #[error(transparent)]
     Fetch(#[from] crate::fetch::FetchSetupError),
+    /// The setting `expect` names what the spider does not have.
+    #[error("{0}")]
+    Expectation(String),
     /// The threads that run steps could not be started.
     #[error("can't start the threads that run steps")]
     Threads(#[source] std::io::Error),
@@ -191,6 +199,7 @@ impl Crawl {
             spider,
             fetch: None,
             middlewares: Middlewares::new(),
+            pipelines: Pipelines::new(),
             fresh: false,
             retry: None,
             hooks: Vec::new(),
@@ -266,6 +275,14 @@ impl Crawl {
     #[must_use]
     pub fn middleware(mut self, stage: impl Middleware) -> Self {
         self.middlewares = self.middlewares.with(stage);
+        self
+    }
+
+    /// Adds a stage that items pass before they are stored, after those of the spider and those added
+    /// before.
+    #[must_use]
+    pub fn pipeline(mut self, stage: impl Pipeline) -> Self {
+        self.pipelines = self.pipelines.with(stage);
         self
     }
 

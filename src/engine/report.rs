@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::emptier::{Emptier, emptier};
 use super::event::{Event, PageEvent, Stop};
+use super::expect::{self, Unmet};
+use crate::page::FieldError;
 use crate::request::Source;
 use crate::settings::Settings;
 use crate::store::{PageState, Resumed, Round};
@@ -66,6 +68,10 @@ pub struct Statistics {
     pub slowed: BTreeMap<String, SlowedCount>,
     /// Selectors that matched nothing: "step selector" and on how many pages.
     pub missed: BTreeMap<String, u64>,
+    /// Rows that were left out: "step: what was wrong", with what differs replaced by `*`.
+    pub bad_rows: BTreeMap<String, BadRowCount>,
+    /// Items that a pipeline dropped: "table: reason".
+    pub dropped: BTreeMap<String, DroppedCount>,
     /// Pages that were not read whole, by the setting whose limit they went beyond.
     pub truncated: BTreeMap<String, TruncatedCount>,
     /// What kept the spider from naming its seeds, or seeds from being crawled.
@@ -108,12 +114,49 @@ pub struct WorkerCount {
 }
 
 /// What a step did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepCount {
     /// Pages that it read to the end.
     pub pages: u64,
     /// Items that it emitted.
     pub items: u64,
+    /// The page with the fewest items.
+    pub fewest: Option<Extreme>,
+    /// The page with the most items.
+    pub most: Option<Extreme>,
+}
+
+/// A page, and how many items it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extreme {
+    /// Its items.
+    pub items: u64,
+    /// Its URL.
+    pub sample: String,
+}
+
+/// Rows that were left out for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadRowCount {
+    /// How many.
+    pub count: u64,
+    /// On how many pages.
+    pub pages: u64,
+    /// What was wrong with the first of them.
+    pub message: String,
+    /// Selector and pattern of the field, if one could not be read.
+    pub selector: Option<String>,
+    /// Its page.
+    pub sample: String,
+}
+
+/// Items that were dropped for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedCount {
+    /// How many.
+    pub count: u64,
+    /// The page of the first of them.
+    pub sample: String,
 }
 
 /// Rows of a table.
@@ -332,12 +375,7 @@ impl Statistics {
             PageState::Done => {
                 self.pages += 1;
                 let step = bounded(&mut self.steps, &page.step);
-                step.pages += 1;
-                step.items += page
-                    .items
-                    .iter()
-                    .map(|(_, count)| u64::from(*count))
-                    .sum::<u64>();
+                step.read(page);
             }
             PageState::Failed => self.failed += 1,
             PageState::Skipped => self.skipped += 1,
@@ -348,6 +386,7 @@ impl Statistics {
         for (table, column) in &page.empty {
             *bounded(&mut bounded(&mut self.items, table).empty, column) += 1;
         }
+        self.left_out(page);
         for selector in &page.missed {
             *bounded(&mut self.missed, &format!("{} {selector}", page.step)) += 1;
         }
@@ -362,6 +401,29 @@ impl Statistics {
             let missing = page.depth > 0 && matches!(page.status, 404 | 410);
             self.missing += u64::from(missing && page.state == PageState::Failed);
             self.group(page);
+        }
+    }
+
+    /// Rows and items of a page that are not stored.
+    fn left_out(&mut self, page: &PageEvent) {
+        for rows in &page.bad_rows {
+            let name = format!("{}: {}", page.step, pattern_of(&rows.message));
+            let known = bounded(&mut self.bad_rows, &name);
+            known.count += rows.count;
+            known.pages += 1;
+            if known.pages == 1 {
+                known.message.clone_from(&rows.message);
+                known.selector.clone_from(&rows.selector);
+                known.sample = page.url.to_string();
+            }
+        }
+        for items in &page.dropped {
+            let name = format!("{}: {}", items.table, pattern_of(&items.reason));
+            let known = bounded(&mut self.dropped, &name);
+            known.count += items.count;
+            if known.sample.is_empty() {
+                known.sample = page.url.to_string();
+            }
         }
     }
 
@@ -394,12 +456,28 @@ impl Statistics {
                 count: 1,
                 sample: page.url.to_string(),
                 referrer: page.referrer.as_ref().map(ToString::to_string),
-                selector: page.field.as_ref().map(|field| match &field.pattern {
-                    None => field.selector.clone(),
-                    Some(pattern) => format!("{} =~ {pattern}", field.selector),
-                }),
+                selector: page.field.as_ref().map(FieldError::written),
                 seed: page.depth == 0,
             });
+        }
+    }
+}
+
+impl StepCount {
+    fn read(&mut self, page: &PageEvent) {
+        let items = page.items.iter().map(|(_, count)| u64::from(*count));
+        let items = items.sum::<u64>();
+        self.pages += 1;
+        self.items += items;
+        let of = |page: &PageEvent| Extreme {
+            items,
+            sample: page.url.to_string(),
+        };
+        if self.fewest.as_ref().is_none_or(|known| items < known.items) {
+            self.fewest = Some(of(page));
+        }
+        if self.most.as_ref().is_none_or(|known| items > known.items) {
+            self.most = Some(of(page));
         }
     }
 }
@@ -458,6 +536,9 @@ pub struct Report {
     /// Columns that are emptier than in an earlier run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub emptier: Vec<Emptier>,
+    /// What was expected and not found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<Unmet>,
     /// Everything counted.
     #[serde(flatten)]
     pub statistics: Statistics,
@@ -482,6 +563,8 @@ pub enum Problem {
     TooManyErrors,
     /// A column that an earlier run filled is empty in every item, and `allow_empty` is off.
     LostField,
+    /// What the setting `expect` says does not hold.
+    Unexpected,
 }
 
 impl Report {
@@ -513,11 +596,16 @@ impl Report {
         if !settings.max_errors.allows(errors, all) {
             problems.push(Problem::TooManyErrors);
         }
+        let unmet = expect::unmet(&statistics, &stop, settings);
+        if !unmet.is_empty() {
+            problems.push(Problem::Unexpected);
+        }
         Self {
             stop,
             elapsed,
             problems,
             emptier: Vec::new(),
+            unmet,
             statistics,
         }
     }

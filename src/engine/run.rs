@@ -15,6 +15,7 @@ use super::deaths::Deaths;
 use super::dispatcher::{Dispatcher, Message, Start};
 use super::event::{Event, Stop};
 use super::executor::{Executors, run_seeds};
+use super::expect;
 use super::inspect::Looks;
 use super::lanes::lanes;
 use super::login::Logins;
@@ -57,6 +58,7 @@ impl Crawl {
     pub(super) async fn run_into(self, outlet: Outlet) -> Result<Report, CrawlError> {
         let started = Instant::now();
         let settings = self.settings?;
+        expect::check(&settings, &*self.spider).map_err(CrawlError::Expectation)?;
         let (fetch, http): (Arc<dyn DynFetch>, _) = if let Some(fetch) = self.fetch {
             (fetch, None)
         } else {
@@ -98,6 +100,7 @@ impl Crawl {
         let (commits, entries) = mpsc::channel(4 * settings.commit_pages.max(1));
         let year = clock::now().to_zoned(jiff::tz::TimeZone::UTC).year();
         let shared = Arc::new(Shared {
+            pipelines: self.spider.pipeline().and(self.pipelines),
             spider: self.spider,
             scope: RwLock::new(Scope::new(&settings)),
             params: ParamRules::new(&settings.drop_params, settings.sort_query),

@@ -16,6 +16,7 @@ use super::thread;
 use super::vault::Vault;
 use super::watchdog::StepThread;
 use crate::fetch::{DynFetch, HttpFetch, Sessions};
+use crate::pipeline::Pipelines;
 use crate::policy::params::ParamRules;
 use crate::policy::scope::{Outside, Scope, host_and_port};
 use crate::policy::traps::{self, Traps};
@@ -29,6 +30,8 @@ use crate::store::NewRequest;
 pub(super) struct Shared {
     pub(super) spider: Arc<dyn Spider>,
     pub(super) settings: Settings,
+    /// What items pass before they are stored.
+    pub(super) pipelines: Pipelines,
     pub(super) fetch: Arc<dyn DynFetch>,
     /// The same, if it is our own: it keeps the cookies and guards addresses.
     pub(super) http: Option<Arc<HttpFetch>>,

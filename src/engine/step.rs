@@ -17,7 +17,9 @@ use super::visits;
 use super::watchdog::Held;
 use crate::clock;
 use crate::item::{Record, Value};
-use crate::page::{Context, Emitted, FieldError, LinkLimits, Page, ParseLimits, ReadLimits};
+use crate::page::{
+    Context, Emitted, FieldError, LinkLimits, Page, ParseLimits, ReadLimits, TooManyBadRows,
+};
 use crate::panics;
 use crate::policy::redirect;
 use crate::policy::robots::{Directives, product_token};
@@ -47,6 +49,7 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
         limits: limits(&shared.settings),
         reading: reading(&shared.settings),
         links: links(&shared.settings),
+        bad_rows: shared.settings.max_bad_rows,
         redirects: ticket.request.redirects.clone(),
         session: ticket.request.session.clone(),
         sticky: shared.settings.sticky_sessions,
@@ -180,7 +183,10 @@ async fn run_step(
         .run(&step.name, step.args.as_deref(), page.clone())
     {
         Some(future) => {
-            let outcome = guard(shared, future).await;
+            let mut outcome = guard(shared, future).await;
+            if outcome.is_ok() {
+                outcome = run_pipeline(shared, page).await;
+            }
             match page.too_costly() {
                 // Whatever the step made of it: what it saw is not all there is.
                 Some(excess) => Err(Trouble::new("costly", excess.to_string())),
@@ -202,9 +208,31 @@ async fn run_handler(
 ) -> std::result::Result<(), Trouble> {
     let failure = Failure::new(page.clone(), trouble.reason, trouble.message.clone());
     match shared.spider.failed(&ticket.request.step.name, failure) {
-        Some(future) => guard(shared, future).await,
+        Some(future) => {
+            guard(shared, future).await?;
+            run_pipeline(shared, page).await
+        }
         None => Ok(()),
     }
+}
+
+/// Sends the items of a page through the spider's pipeline.
+async fn run_pipeline(shared: &Shared, page: &Page) -> std::result::Result<(), Trouble> {
+    if shared.pipelines.is_empty() {
+        return Ok(());
+    }
+    let outcome = guard(shared, Box::pin(shared.pipelines.run(page))).await;
+    outcome.map_err(|trouble| match trouble.reason {
+        "step" | "field" => Trouble {
+            reason: "pipeline",
+            ..trouble
+        },
+        "step_timeout" => Trouble {
+            message: trouble.message.replacen("the step", "the pipeline", 1),
+            ..trouble
+        },
+        _ => trouble,
+    })
 }
 
 /// Runs user code: errors, panics and delays become a [`Trouble`].
@@ -221,6 +249,7 @@ async fn guard(
                 message: field.to_string(),
                 field: Some(*field),
             },
+            Err(error) if error.is::<TooManyBadRows>() => bad_rows(&*error),
             Err(error) if error.is::<LoggedOut>() => Trouble::new(LOGGED_OUT, error.to_string()),
             Err(error) => Trouble::new("step", error.to_string()),
         }),
@@ -229,6 +258,18 @@ async fn guard(
             let message = format!("the step took longer than {} s", limit.as_secs_f32());
             Err(Trouble::new("step_timeout", message))
         }
+    }
+}
+
+/// A page with too many bad rows; the first one's field is shown, if that was it.
+fn bad_rows(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Trouble {
+    let field = error.downcast_ref().and_then(TooManyBadRows::field);
+    Trouble {
+        field: field.cloned(),
+        ..Trouble::new(
+            if field.is_some() { "field" } else { "step" },
+            error.to_string(),
+        )
     }
 }
 
@@ -242,6 +283,8 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: Page, finished: &mut Finish
         surplus,
         long,
         missed,
+        bad_rows,
+        dropped,
         ..
     } = page.take_emitted();
     let mut refusals = Refusals::default();
@@ -297,6 +340,8 @@ fn take_over(shared: &Shared, ticket: &Ticket, page: Page, finished: &mut Finish
     }
     finished.commit.refused = refusals.0;
     finished.event.missed = missed;
+    finished.event.bad_rows = bad_rows;
+    finished.event.dropped = dropped;
     count(&records, finished);
     finished.commit.records = records;
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::event::Stop;
-use super::report::{ErrorGroup, MAX_GROUPS, Report, Statistics, WorkerCount, bounded, pattern_of};
+use super::report::{
+    ErrorGroup, Extreme, MAX_GROUPS, Report, Statistics, WorkerCount, bounded, pattern_of,
+};
 use crate::settings::Settings;
 use crate::store::{ErrorGroup as Lost, PageState, RunRow, Worker};
 
@@ -146,6 +148,8 @@ impl Statistics {
         add(&mut self.steps, other.steps, |step, more| {
             step.pages += more.pages;
             step.items += more.items;
+            step.fewest = extreme(step.fewest.take(), more.fewest, |one, other| one <= other);
+            step.most = extreme(step.most.take(), more.most, |one, other| one >= other);
         });
         add(&mut self.items, other.items, |table, more| {
             table.emitted += more.emitted;
@@ -179,6 +183,18 @@ impl Statistics {
         });
         add(&mut self.missed, other.missed, |missed, more| {
             *missed += more;
+        });
+        add(&mut self.bad_rows, other.bad_rows, |rows, more| {
+            rows.count += more.count;
+            if rows.pages == 0 {
+                (rows.message, rows.selector, rows.sample) =
+                    (more.message, more.selector, more.sample);
+            }
+            rows.pages += more.pages;
+        });
+        add(&mut self.dropped, other.dropped, |dropped, more| {
+            dropped.count += more.count;
+            keep_first(&mut dropped.sample, more.sample);
         });
         add(&mut self.limited_ms, other.limited_ms, |ms, more| {
             *ms += more;
@@ -230,6 +246,18 @@ fn add<T: Default>(
 ) {
     for (name, count) in more {
         fold(bounded(all, &name), count);
+    }
+}
+
+/// Of two pages the one whose number is further out.
+fn extreme(
+    one: Option<Extreme>,
+    other: Option<Extreme>,
+    is_further: fn(u64, u64) -> bool,
+) -> Option<Extreme> {
+    match (one, other) {
+        (Some(one), Some(other)) if is_further(other.items, one.items) => Some(other),
+        (one, other) => one.or(other),
     }
 }
 

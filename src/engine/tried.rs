@@ -22,6 +22,17 @@ pub struct Tried {
     pub failure: Option<String>,
 }
 
+/// A page's context without a crawl.
+pub(crate) fn context(settings: &Settings) -> Context {
+    Context {
+        limits: step::limits(settings),
+        reading: step::reading(settings),
+        links: step::links(settings),
+        bad_rows: settings.max_bad_rows,
+        ..Context::default()
+    }
+}
+
 /// Runs a step on an answer and stores nothing; none if the spider has no such step.
 ///
 /// # Cancel safety
@@ -35,14 +46,15 @@ pub async fn try_step(
 ) -> Option<Tried> {
     let context = Context {
         spider: spider.type_of_steps(),
-        limits: step::limits(settings),
-        reading: step::reading(settings),
-        links: step::links(settings),
         traced: true,
-        ..Context::default()
+        ..context(settings)
     };
     let page = Page::new(response, context);
     let running = spider.run(step, args, page.clone())?;
+    let running = async {
+        running.await?;
+        spider.pipeline().run(&page).await
+    };
     let running = AssertUnwindSafe(running).catch_unwind();
     let failure = match tokio::time::timeout(settings.step_timeout, running).await {
         Ok(Ok(Ok(()))) => None,

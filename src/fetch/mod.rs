@@ -28,6 +28,7 @@ pub use self::http::{FetchSetupError, HttpFetch};
 pub(crate) use auth::take_login;
 pub(crate) use block_page::BlockPages;
 pub(crate) use cache::Cache;
+pub use cache::{KeptPage, KeptPages};
 pub use cookies::{Jar, Limits};
 pub(crate) use guard::address_of;
 pub use guard::{Guard, Refused};

@@ -110,6 +110,52 @@ impl Record {
         &self.values
     }
 
+    /// The value of a column; none if there is no such column.
+    pub fn get(&self, column: &str) -> Option<&Value> {
+        self.values.get(self.position(column)?)
+    }
+
+    /// The text of a column, if it has one.
+    pub fn text(&self, column: &str) -> Option<&str> {
+        match self.get(column)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number of a column, whole or not, if it has one.
+    pub fn number(&self, column: &str) -> Option<f64> {
+        match self.get(column)? {
+            Value::Integer(integer) => Some(*integer as f64),
+            Value::Real(real) => Some(*real),
+            _ => None,
+        }
+    }
+
+    /// Gives a column another value.
+    ///
+    /// # Errors
+    /// If there is no such column, or the value does not fit it.
+    pub fn set(&mut self, column: &str, value: impl Field) -> Result<(), ItemError> {
+        let unfit = |reason: String| ItemError::Field {
+            table: self.schema.table().to_owned(),
+            field: column.to_owned(),
+            reason,
+        };
+        let at = self
+            .position(column)
+            .ok_or_else(|| unfit("there is no such column".to_owned()))?;
+        let value = value.into_value().map_err(unfit)?;
+        self.schema.check_value(at, &value)?;
+        self.values[at] = value;
+        Ok(())
+    }
+
+    fn position(&self, column: &str) -> Option<usize> {
+        let mut columns = self.schema.columns().iter();
+        columns.position(|known| known.name == column)
+    }
+
     /// The row as a JSON object.
     pub fn to_json(&self) -> serde_json::Value {
         self.schema

@@ -127,25 +127,28 @@ impl Schema {
                 reason: format!("{} values for {} columns", values.len(), self.columns.len()),
             });
         }
-        for (column, value) in self.columns.iter().zip(values) {
-            let reason = match (value, column.kind) {
-                (Value::Null, _) if !column.nullable => "nothing, but the column needs a value",
-                (Value::Real(real), _) if !real.is_finite() => "not a finite number",
-                (Value::Null, _)
-                | (Value::Text(_), Kind::Text)
-                | (Value::Integer(_), Kind::Integer)
-                | (Value::Real(_), Kind::Real)
-                | (Value::Boolean(_), Kind::Boolean)
-                | (Value::Json(_), Kind::Json) => continue,
-                _ => "another kind of value than the column's",
-            };
-            return Err(ItemError::Field {
-                table: self.table.to_string(),
-                field: column.name.to_string(),
-                reason: reason.to_owned(),
-            });
-        }
-        Ok(())
+        (0..values.len()).try_for_each(|at| self.check_value(at, &values[at]))
+    }
+
+    /// Whether a value fits the column at this position.
+    pub(super) fn check_value(&self, at: usize, value: &Value) -> Result<(), ItemError> {
+        let column = &self.columns[at];
+        let reason = match (value, column.kind) {
+            (Value::Null, _) if !column.nullable => "nothing, but the column needs a value",
+            (Value::Real(real), _) if !real.is_finite() => "not a finite number",
+            (Value::Null, _)
+            | (Value::Text(_), Kind::Text)
+            | (Value::Integer(_), Kind::Integer)
+            | (Value::Real(_), Kind::Real)
+            | (Value::Boolean(_), Kind::Boolean)
+            | (Value::Json(_), Kind::Json) => return Ok(()),
+            _ => "another kind of value than the column's",
+        };
+        Err(ItemError::Field {
+            table: self.table.to_string(),
+            field: column.name.to_string(),
+            reason: reason.to_owned(),
+        })
     }
 }
 

@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use scraper::ElementRef;
 use serde_json::Value;
 
-use super::Page;
 use super::structured::bare;
+use super::{Page, records};
 
 /// JSON values that were read from a page, by what they were read from. They stay where they are, so
 /// they can be lent out while more are added: a binary trie over the hash of what they were read from.
@@ -75,6 +75,53 @@ pub(super) fn json_ld<'a>(page: &'a Page, kind: &str) -> &'a [Value] {
     things
         .and_then(Value::as_array)
         .map_or(&[], |things| things)
+}
+
+/// Things of a type in the page's microdata.
+pub(super) fn micro<'a>(page: &'a Page, kind: &str) -> &'a [Value] {
+    listed(page, &("micro", kind), || {
+        Ok(records::micro::things(page, kind))
+    })
+}
+
+/// The entries of a feed.
+pub(super) fn feed(page: &Page) -> &[Value] {
+    listed(page, &"feed", || records::feed::entries(page))
+}
+
+/// Elements of a name in XML.
+pub(super) fn xml<'a>(page: &'a Page, name: &str) -> &'a [Value] {
+    listed(page, &("xml", name), || records::xml::all(page, name))
+}
+
+/// The rows of a text with separated values.
+pub(super) fn csv(page: &Page) -> &[Value] {
+    listed(page, &"csv", || records::csv::rows(page))
+}
+
+/// The rows of a table.
+pub(super) fn table<'a>(page: &'a Page, table: ElementRef<'a>) -> &'a [Value] {
+    listed(page, &("table", table.id()), || {
+        Ok(super::table::records(page, table))
+    })
+}
+
+/// Values that are read once; what is wrong with them is left on the page.
+fn listed<'a>(
+    page: &'a Page,
+    key: &impl Hash,
+    read: impl Fn() -> Result<Vec<Value>, String>,
+) -> &'a [Value] {
+    let values = page.documents().get(key, || match read() {
+        Ok(values) => Some(values.into()),
+        Err(why) => {
+            page.complain(why);
+            None
+        }
+    });
+    values
+        .and_then(Value::as_array)
+        .map_or(&[], |values| values)
 }
 
 /// Beginnings of lists and objects in a script that turned out to be none.

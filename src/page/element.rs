@@ -20,6 +20,13 @@ impl Element {
         Self { page, id }
     }
 
+    pub(super) fn of_node(page: &Page, node: ElementRef<'_>) -> Self {
+        Self {
+            page: page.clone(),
+            id: node.id(),
+        }
+    }
+
     /// Its tag, in lower case.
     pub fn name(&self) -> &str {
         self.node().value().name()
@@ -33,6 +40,11 @@ impl Element {
     /// An attribute's value.
     pub fn attr(&self, name: &str) -> Option<&str> {
         self.node().attr(name)
+    }
+
+    /// Its attributes, names and values.
+    pub fn attrs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.node().value().attrs()
     }
 
     /// Its classes, in the order in which they are written.

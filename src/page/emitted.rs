@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::Unresolved;
+use super::{BadRows, Unresolved};
 use crate::item::Record;
 use crate::request::Request;
 
@@ -21,8 +21,23 @@ pub struct Emitted {
     pub long: Vec<LongLinks>,
     /// Selectors of `follow` and `items` that matched nothing.
     pub missed: Vec<String>,
+    /// Rows that could not be read or stored, and were left out.
+    pub bad_rows: Vec<BadRows>,
+    /// Items that a pipeline dropped.
+    pub dropped: Vec<Dropped>,
     /// Bytes of the URLs of `requests`.
     url_bytes: usize,
+}
+
+/// Items of a table that a pipeline dropped for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// Their table.
+    pub table: String,
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// Links of one scheme that are too long to be kept.
@@ -58,6 +73,8 @@ impl Default for LinkLimits {
 const BYTES_PER_LINK: usize = 256;
 /// What is shown of a link that is refused.
 const SAMPLE: usize = 500;
+/// Reasons of dropped items that are told apart.
+const REASONS: usize = 50;
 
 impl Emitted {
     /// Keeps a request, unless it is one too many or too long.
@@ -115,6 +132,24 @@ impl Emitted {
         match &mut self.surplus {
             Some((count, _)) => *count += 1,
             None => self.surplus = Some((1, beginning(url.as_str()))),
+        }
+    }
+
+    pub(super) fn drop_item(&mut self, table: String, reason: String) {
+        let is_known = |known: &Dropped| known.table == table && known.reason == reason;
+        let reason = if self.dropped.len() < REASONS || self.dropped.iter().any(is_known) {
+            reason
+        } else {
+            "(others)".to_owned()
+        };
+        let is_known = |known: &&mut Dropped| known.table == table && known.reason == reason;
+        match self.dropped.iter_mut().find(is_known) {
+            Some(known) => known.count += 1,
+            None => self.dropped.push(Dropped {
+                table,
+                reason: beginning(&reason),
+                count: 1,
+            }),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use super::TooCostly;
 
 /// Why a value was not read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Miss {
     /// Nothing matches.
@@ -56,7 +56,7 @@ pub(super) fn shorten(text: &str) -> String {
 }
 
 /// A field that is missing or unreadable.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FieldError {
     /// Its name; empty for [`Page::get`](crate::page::Page::get).
     pub field: String,
@@ -71,6 +71,14 @@ pub struct FieldError {
 }
 
 impl FieldError {
+    /// Its selector and pattern, as people read them: `p.price =~ ([\d.]+)`.
+    pub fn written(&self) -> String {
+        match &self.pattern {
+            None => self.selector.clone(),
+            Some(pattern) => format!("{} =~ {pattern}", self.selector),
+        }
+    }
+
     /// Whether the selector matched nothing at all.
     pub fn is_nothing(&self) -> bool {
         matches!(self.miss, Miss::Nothing)

@@ -11,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::matching::Matches;
-use super::{Miss, Page, Selector, documents, dom, xpath};
+use super::{Miss, Page, Selector, documents, dom, markdown, xpath};
 
 /// Where a field is looked for: a page, or something found on it.
 #[derive(Clone, Copy)]
@@ -105,6 +105,7 @@ impl<'a> Place<'a> {
             Take::AllText => Some(dom::text(element, effort)),
             Take::OwnText => Some(dom::own_text(element, effort)),
             Take::Html => Some(dom::html(element, effort)),
+            Take::Markdown => Some(markdown::of(page, element)),
             Take::Attribute(name) => page.taken(element.attr(name)?.trim()),
         }
     }
@@ -332,6 +333,16 @@ fn find<'a>(scope: Scope<'a>, part: &'a Part) -> Vec<Place<'a>> {
         (Find::Itself, At::Page) => vec![Place::Page],
         (Find::Itself, At::Element(element)) => vec![Place::Element(element)],
         (Find::Itself, At::Json(value)) => vec![Place::Json(value)],
+        (Find::Micro(kind), At::Page | At::Element(_)) => values(documents::micro(page, kind)),
+        (Find::Feed, At::Page | At::Element(_)) => values(documents::feed(page)),
+        (Find::Xml(name), At::Page | At::Element(_)) => values(documents::xml(page, name)),
+        (Find::Csv, At::Page | At::Element(_)) => values(documents::csv(page)),
+        (Find::Table(css), _) => {
+            let tables = scope.matches(css).into_iter().flatten();
+            tables
+                .flat_map(|table| values(documents::table(page, table)))
+                .collect()
+        }
         (Find::Data(kind), At::Page | At::Element(_)) => {
             let things = documents::json_ld(page, kind);
             things.iter().map(Place::Json).collect()
@@ -343,6 +354,10 @@ fn find<'a>(scope: Scope<'a>, part: &'a Part) -> Vec<Place<'a>> {
         (Find::XPath(xpath), At::Page | At::Element(_)) => xpath::find(page, at, xpath),
         (_, At::Json(_) | At::Text) => Vec::new(),
     }
+}
+
+fn values(values: &[Value]) -> Vec<Place<'_>> {
+    values.iter().map(Place::Json).collect()
 }
 
 fn json<'a>(value: Option<&'a Value>, path: &nephila_notation::JsonPath) -> Vec<Place<'a>> {

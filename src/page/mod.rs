@@ -25,10 +25,13 @@ mod form;
 mod found;
 mod json;
 mod links;
+mod markdown;
 mod matching;
 mod parse;
 mod read;
+mod records;
 mod refresh;
+mod rows;
 mod selector;
 mod sitemap;
 mod structured;
@@ -39,12 +42,15 @@ mod xpath;
 
 pub use effort::{ReadLimits, TooCostly};
 pub use element::Element;
-pub use emitted::{Emitted, LinkLimits, LongLinks};
+pub use emitted::{Dropped, Emitted, LinkLimits, LongLinks};
 pub use field_error::{FieldError, Miss};
 pub use found::{Found, Hit, Scope};
 pub use links::{Link, Links};
 pub use parse::{ParseLimits, Truncation};
 pub use read::{Extract, FromHit, FromMatch, FromUrl, Rule};
+pub use records::{CsvRows, XmlElements};
+pub(crate) use rows::Rows;
+pub use rows::{BadRows, TooManyBadRows};
 pub use selector::{AsSelector, Selector, SelectorError};
 pub use sitemap::{
     ChangeFreq, Followed, Sitemap, SitemapAlternate, SitemapEntry, SitemapError, SitemapKind,
@@ -69,11 +75,12 @@ use nephila_notation::Find;
 use parse::Parsed;
 use text::Text;
 
-use crate::item::Item;
+use crate::item::{Item, Record};
 use crate::request::{
     KnownLinks, Referrer, ReferrerPolicy, Refresh, Request, RequestBuilder, Response, Result,
     Session, Step, StepRef, Terms, WebLink,
 };
+use crate::settings::{ErrorBudget, Settings};
 
 /// A fetched page in a step's hands. Clones are handles to the same page.
 #[derive(Clone)]
@@ -99,7 +106,7 @@ struct Inner {
 }
 
 /// What a page knows of its request.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Context {
     /// Links between a seed and this page.
     pub depth: u16,
@@ -115,6 +122,8 @@ pub struct Context {
     pub reading: ReadLimits,
     /// What is kept of its links: more would be refused.
     pub links: LinkLimits,
+    /// Rows that may be bad, of all rows that are read at a time.
+    pub bad_rows: ErrorBudget,
     /// The URLs that redirected here, first to last.
     pub redirects: Vec<Url>,
     /// Who fetched it.
@@ -123,6 +132,25 @@ pub struct Context {
     pub sticky: bool,
     /// Whether it takes note of what selectors find.
     pub traced: bool,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self {
+            depth: 0,
+            referrer: None,
+            spider: None,
+            known: None,
+            limits: ParseLimits::default(),
+            reading: ReadLimits::default(),
+            links: LinkLimits::default(),
+            bad_rows: Settings::default().max_bad_rows,
+            redirects: Vec::new(),
+            session: Session::default(),
+            sticky: false,
+            traced: false,
+        }
+    }
 }
 
 impl Page {
@@ -333,15 +361,21 @@ impl Page {
         Ok(T::extract(&Scope::page(self))?)
     }
 
-    /// Reads an item from every element that matches.
+    /// Reads an item from every element that matches. Those that can't be read are left out and
+    /// counted, as long as they are no more than the setting `max_bad_rows` allows.
     ///
     /// # Errors
-    /// The [`FieldError`] of the first field that is missing or unreadable.
+    /// [`TooManyBadRows`]: how many, and what was wrong with the first.
     pub fn items<T: Extract>(&self, selector: impl AsSelector) -> Result<Vec<T>> {
         let selector = selector.as_selector()?;
         let scopes = self.scopes(&selector)?;
-        let items = scopes.iter().map(T::extract);
-        Ok(items.collect::<std::result::Result<_, _>>()?)
+        let mut rows = Rows::default();
+        let items = scopes
+            .iter()
+            .filter_map(|scope| rows.row(T::extract(scope)));
+        let items = items.collect();
+        rows.end(self)?;
+        Ok(items)
     }
 
     /// Emits an item: it is checked now and stored with the page.
@@ -355,8 +389,26 @@ impl Page {
     }
 
     /// Emits a checked row, for items without a type.
-    pub fn emit_record(&self, record: crate::item::Record) {
-        self.0.emitted.borrow_mut().records.push(record);
+    pub fn emit_record(&self, record: Record) {
+        self.emitted_mut().records.push(record);
+    }
+
+    /// Takes the items that were emitted so far: for a pipeline, which emits what it keeps.
+    pub(crate) fn take_records(&self) -> Vec<Record> {
+        std::mem::take(&mut self.emitted_mut().records)
+    }
+
+    /// Counts an item that a pipeline dropped.
+    pub(crate) fn count_dropped(&self, table: String, reason: String) {
+        self.emitted_mut().drop_item(table, reason);
+    }
+
+    fn count_bad_rows(&self, rows: impl Iterator<Item = BadRows>) {
+        self.emitted_mut().bad_rows.extend(rows);
+    }
+
+    fn may_have_bad_rows(&self, bad: u64, all: u64) -> bool {
+        self.0.context.bad_rows.allows(bad, all)
     }
 
     /// Downloads what every match links to (`src` of an image, `href` of a link, or the attribute that
@@ -594,8 +646,12 @@ impl Page {
         }
     }
 
-    /// Joins with the base URL if the page is HTML that was parsed, else with the page's own.
-    fn join(&self, url: &str) -> Result<Url> {
+    /// A link as a URL: one that is relative is so to the base URL if the page is HTML, else to the
+    /// page's own.
+    ///
+    /// # Errors
+    /// If it is no URL.
+    pub fn join(&self, url: &str) -> Result<Url> {
         self.resolve_at(self.links_base(), url.trim())
             .map_err(|error| format!("`{url}` is no URL: {error}").into())
     }

@@ -14,15 +14,22 @@ use nephila_notation::{Notation, Part, Take, plain_css};
 /// | `p.price::text` | an element's own text, without that of its children |
 /// | `a::attr(href)` | an attribute's value; elements without it do not match |
 /// | `div.text::html` | an element's HTML |
+/// | `article::markdown` | what people read of it, as Markdown |
 /// | `::attr(href)` | the attribute of the scope itself |
 /// | `th:contains("UPC") + td` | CSS that looks at an element's text |
 /// | `xpath://p[@class]/text()` | nodes or a value, by XPath 1.0; within an item begin with `.//` |
 /// | `json:$.books[*].title` | values of a JSON answer, by JSONPath (RFC 9535); `json:title` is `json:$.title` |
 /// | `ld:Product` | the things of a type in the page's JSON-LD |
+/// | `micro:Product` | the things of a type in the page's microdata |
+/// | `feed:` | the entries of RSS, Atom or JSON Feed: `title`, `url`, `published`… |
+/// | `xml:item` | the elements of a name in XML |
+/// | `csv:` | the rows of a text with separated values, by its header |
+/// | `table:table.specs` | the rows of tables, by their headings |
 /// | `script#data >> json:$.books[*]` | the right side within what the left side finds |
 ///
 /// What a JSON path is looked for in may be the page, a text, an attribute, or a script: there it is the
-/// largest value that stands in it, as in `window.data = {..};`.
+/// largest value that stands in it, as in `window.data = {..};`. What `ld:`, `micro:`, `feed:`, `xml:`, `csv:` and
+/// `table:` find are JSON values, too: their fields are read by `json:`.
 ///
 /// Wherever a selector is wanted, text will do: it is parsed once per thread. [`css!`](crate::css)
 /// has it checked by the compiler.
@@ -79,6 +86,11 @@ impl Selector {
     /// The selector as written.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Weaker forms of a selector that matches nothing, nearest first.
+    pub(crate) fn weaker_forms(source: &str) -> Vec<String> {
+        weaker(source)
     }
 
     pub(super) fn parts(&self) -> &[Part] {

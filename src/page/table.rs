@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use scraper::ElementRef;
+use serde_json::Value;
 
 use super::effort::Effort;
 use super::{AsSelector, Element, Page, dom};
@@ -33,6 +34,15 @@ impl Page {
 }
 
 impl Element {
+    /// The rows of the table that it is.
+    pub(super) fn rows_within(&self) -> Vec<Vec<String>> {
+        let effort = self.page().effort();
+        let rows = rows_of(self.node())
+            .into_iter()
+            .map(|row| cells(row, effort));
+        rows.filter(|row| !row.is_empty()).collect()
+    }
+
     /// The rows of the first table within that matches: see [`Page::rows`].
     ///
     /// # Errors
@@ -47,6 +57,59 @@ impl Element {
         let rows = rows.map(|row| cells(row, effort));
         let rows = rows.filter(|row| !row.is_empty()).collect();
         self.page().check(rows, &selector)
+    }
+}
+
+/// The rows of a table as objects, by the headings of their columns: the first row, if all of it is
+/// headings or it stands in a `<thead>`. A table whose rows begin with a heading each (`<th>UPC<td>7`) is one
+/// object. Else columns are called `1`, `2`….
+pub(super) fn records(page: &Page, table: ElementRef<'_>) -> Vec<Value> {
+    let effort = page.effort();
+    let rows = rows_of(table);
+    let is_heading = |row: &ElementRef<'_>| {
+        let mut cells = row.child_elements().map(|cell| cell.value().name());
+        let in_head = row.parent().and_then(ElementRef::wrap);
+        let in_head = in_head.is_some_and(|parent| parent.value().name() == "thead");
+        in_head || row.child_elements().next().is_some() && cells.all(|name| name == "th")
+    };
+    let names: Vec<&str> = rows
+        .iter()
+        .flat_map(|row| row.child_elements().map(|cell| cell.value().name()))
+        .collect();
+    let is_list = !rows.is_empty()
+        && names.chunks(2).all(|pair| pair == ["th", "td"])
+        && names.len() == rows.len() * 2;
+    if is_list {
+        let pairs = rows.iter().filter_map(|row| {
+            let [name, value] = <[String; 2]>::try_from(cells(*row, effort)).ok()?;
+            Some((name, text_or_null(value)))
+        });
+        return vec![Value::Object(pairs.collect())];
+    }
+    let heads = rows.iter().take_while(|row| is_heading(row)).count();
+    let names = match heads {
+        0 => Vec::new(),
+        heads => cells(rows[heads - 1], effort),
+    };
+    let object = |row: &ElementRef<'_>| {
+        let cells = cells(*row, effort);
+        let cells = cells.into_iter().enumerate().map(|(at, text)| {
+            let name = names.get(at).filter(|name| !name.is_empty()).cloned();
+            let name = name.unwrap_or_else(|| (at + 1).to_string());
+            (name, text_or_null(text))
+        });
+        Value::Object(cells.collect())
+    };
+    let rows = rows.iter().skip(heads).map(object);
+    rows.filter(|row| row.as_object().is_some_and(|row| !row.is_empty()))
+        .collect()
+}
+
+fn text_or_null(text: String) -> Value {
+    if text.is_empty() {
+        Value::Null
+    } else {
+        text.into()
     }
 }
 
@@ -115,6 +178,29 @@ mod tests {
             "a x y|b",
         );
         check("<p>none", "");
+        check("<table></table>", "");
+    }
+
+    #[test]
+    fn rows_by_their_headings() {
+        let check = |html: &str, expected: &str| {
+            let page = Page::from_html("http://e.x/", html).unwrap();
+            let rows: Vec<String> = page.get("table:table").unwrap();
+            assert_eq!(rows.join("\n"), expected, "{html}");
+        };
+        check(
+            "<table><tr><th>Name<th>Price<tr><td>Silk<td>5<tr><td>Wool<td></table>",
+            "{\"Name\":\"Silk\",\"Price\":\"5\"}\n{\"Name\":\"Wool\",\"Price\":null}",
+        );
+        check(
+            "<table><thead><tr><td>A<td>B<tbody><tr><th>x<td>y</table>",
+            r#"{"A":"x","B":"y"}"#,
+        );
+        check(
+            "<table><tr><th>UPC<td>7<tr><th>Tax<td>2</table>",
+            r#"{"UPC":"7","Tax":"2"}"#,
+        );
+        check("<table><tr><td>a<td>b</table>", r#"{"1":"a","2":"b"}"#);
         check("<table></table>", "");
     }
 

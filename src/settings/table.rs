@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BlockSign, PrefixBudget, QuietHours, Settings, identity, url_pattern};
+use super::{BlockSign, Expectation, PrefixBudget, QuietHours, Settings, identity, url_pattern};
 
 /// A setting as it is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +99,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("max_wait", DURATION),
     setting("max_errors", "a number of pages, or a share like \"1%\""),
     setting("allow_empty", SWITCH),
+    setting("max_bad_rows", "a number of rows, or a share like \"10%\""),
+    setting(
+        "expect",
+        "a list of expectations: [\"items >= 900\", \"books.price >= 95%\", \"list: items >= 1\"]",
+    ),
     setting("max_url_bytes", "a whole number, 64 to 1000000"),
     setting("max_links", "a whole number, at least 1"),
     setting("max_pages_per_host", LIMIT),
@@ -136,9 +141,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("max_file", "a size of at least 1 KB, like \"1 GiB\""),
     setting("file_timeout", DURATION),
     setting("cookies", SWITCH),
-    setting("cache", "off, http or dev"),
+    setting("cache", "off, http, dev or keep"),
     setting("cache_folder", "a folder"),
     setting("cache_size", "a size of at least 1 MB, like \"1 GiB\""),
+    setting("cache_max_age", DURATION),
     setting("max_cookie_bytes", "a size, 1 to 65536 bytes"),
     setting("max_cookies_per_site", "a whole number, 1 to 10000"),
     setting("max_cookies", "a whole number, 1 to 1000000"),
@@ -253,6 +259,12 @@ impl Settings {
                 self.quiet_hours
                     .as_ref()
                     .is_none_or(|text| QuietHours::parse(text).is_some()),
+            ),
+            (
+                "expect",
+                self.expect
+                    .iter()
+                    .all(|text| text.parse::<Expectation>().is_ok()),
             ),
             (
                 "max_robots",

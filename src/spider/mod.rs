@@ -62,6 +62,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::fetch::Middlewares;
 use crate::item::Schema;
 use crate::page::Page;
+use crate::pipeline::Pipelines;
 use crate::request::{Result, Revisit};
 
 /// A set of steps and where they start. `#[spider]` implements it.
@@ -122,6 +123,12 @@ pub trait Spider: Send + Sync + 'static {
     /// `fn middleware(&self) -> Middlewares` in a `#[spider] impl` is this one.
     fn middleware(&self) -> Middlewares {
         Middlewares::new()
+    }
+
+    /// What its items pass before they are stored, in order; asked for once per run. A method
+    /// `fn pipeline(&self) -> Pipelines` in a `#[spider] impl` is this one.
+    fn pipeline(&self) -> Pipelines {
+        Pipelines::new()
     }
 
     /// The type whose steps its pages accept; none accepts all.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::StepInfo;
 use crate::item::{Item, Schema};
-use crate::page::Page;
+use crate::page::{Page, Rows};
 use crate::request::{Result, Step, StepRef};
 
 /// A type whose methods are steps: `#[spider]` implements it.
@@ -102,7 +102,13 @@ impl<T: Item> Yield for Option<T> {
 
 impl<T: Item> Yield for Vec<T> {
     fn leave_on(self, page: &Page) -> Result {
-        self.into_iter().try_for_each(|item| page.emit(item))
+        let mut rows = Rows::default();
+        for item in self {
+            if let Some(record) = rows.row(item.into_record()) {
+                page.emit_record(record);
+            }
+        }
+        rows.end(page)
     }
     fn tables() -> Vec<Arc<Schema>> {
         vec![T::schema()]

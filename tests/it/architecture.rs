@@ -16,7 +16,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("settings", &["request"]),
     ("policy", &["settings", "request"]),
     ("page", &["request", "item", "clock", "settings", "policy"]),
-    ("spider", &["page", "request", "item", "fetch"]),
+    ("pipeline", &["page", "request", "item"]),
+    ("spider", &["page", "pipeline", "request", "item", "fetch"]),
     (
         "declared",
         &["spider", "page", "request", "item", "settings", "parse"],
@@ -31,11 +32,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "clock", "panics", "item", "settings", "request", "page", "spider", "policy",
-            "frontier", "fetch", "store",
+            "clock", "panics", "item", "settings", "request", "page", "pipeline", "spider",
+            "policy", "frontier", "fetch", "store",
         ],
     ),
     ("site", &[]),
+    (
+        "testing",
+        &[
+            "engine", "fetch", "page", "spider", "declared", "settings", "request", "item",
+        ],
+    ),
     ("ui", &["engine", "store", "clock", "policy"]),
 ];
 
@@ -54,7 +61,7 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("comfy_table", &["cli"]),
     ("hyper", &["site", "fetch"]),
-    ("csv", &["export", "cli"]),
+    ("csv", &["export", "cli", "page"]),
 ];
 
 fn sources(folder: &Path, into: &mut Vec<PathBuf>) {

@@ -62,12 +62,16 @@ mod logins;
 #[cfg(test)]
 mod middleware;
 #[cfg(test)]
+mod pipeline;
+#[cfg(test)]
 mod selectors;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod sitemap;
 mod tls;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tutorial;
 #[cfg(test)]

@@ -37,6 +37,13 @@ pub(super) fn spider(spider: &Spider) -> TokenStream {
             }
         }
     });
+    let pipeline = spider.pipeline.then(|| {
+        quote! {
+            fn pipeline(&self) -> ::nephila::pipeline::Pipelines {
+                <#ty>::pipeline(self)
+            }
+        }
+    });
     let at = ty.span();
     let implementation = quote_spanned! {at=> impl ::nephila::spider::Spider for #ty };
     quote! {
@@ -54,6 +61,7 @@ pub(super) fn spider(spider: &Spider) -> TokenStream {
             #run
             #failed
             #middleware
+            #pipeline
             #login
             fn settings(&self) -> &str {
                 #settings

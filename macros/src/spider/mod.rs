@@ -23,6 +23,8 @@ struct Spider {
     start: Option<syn::Ident>,
     /// Whether it has a method `middleware`.
     middleware: bool,
+    /// Whether it has a method `pipeline`.
+    pipeline: bool,
     /// Whether it has a method `login` that takes a login.
     login: bool,
     block: ItemImpl,
@@ -54,6 +56,7 @@ fn read(attribute: Attribute, block: &mut ItemImpl, failures: &mut Failures) -> 
     let mut steps = Vec::new();
     let mut start = None;
     let mut middleware = false;
+    let mut pipeline = false;
     let mut login = false;
     for item in &mut block.items {
         let ImplItem::Fn(function) = item else {
@@ -63,6 +66,7 @@ fn read(attribute: Attribute, block: &mut ItemImpl, failures: &mut Failures) -> 
             Function::Step(step) => steps.push(*step),
             Function::Start => start = Some(function.sig.ident.clone()),
             Function::Middleware => middleware = true,
+            Function::Pipeline => pipeline = true,
             Function::Login => login = true,
             Function::Other => {}
         }
@@ -81,6 +85,7 @@ fn read(attribute: Attribute, block: &mut ItemImpl, failures: &mut Failures) -> 
         steps,
         start,
         middleware,
+        pipeline,
         login,
         block: block.clone(),
     }

@@ -48,6 +48,8 @@ pub(super) enum Function {
     Login,
     /// `middleware(&self)`
     Middleware,
+    /// `pipeline(&self)`
+    Pipeline,
     Other,
 }
 
@@ -84,9 +86,18 @@ pub(super) fn read(function: &mut ImplItemFn, failures: &mut Failures) -> Functi
             Function::Step(Box::new(step))
         }
         None if function.sig.ident == "middleware" => {
-            let read = middleware(&function.sig, own.first());
+            let read = stages(&function.sig, own.first(), "Middlewares");
             function.attrs.push(quiet());
-            failures.ok(read).unwrap_or(Function::Other)
+            failures
+                .ok(read)
+                .map_or(Function::Other, |()| Function::Middleware)
+        }
+        None if function.sig.ident == "pipeline" => {
+            let read = stages(&function.sig, own.first(), "Pipelines");
+            function.attrs.push(quiet());
+            failures
+                .ok(read)
+                .map_or(Function::Other, |()| Function::Pipeline)
         }
         Some("Login") => {
             function.attrs.push(quiet());
@@ -231,18 +242,21 @@ fn login(signature: &Signature) -> syn::Result<Function> {
     Ok(Function::Login)
 }
 
-fn middleware(signature: &Signature, own: Option<&Attribute>) -> syn::Result<Function> {
+/// `fn middleware(&self) -> Middlewares`, `fn pipeline(&self) -> Pipelines`
+fn stages(signature: &Signature, own: Option<&Attribute>, of: &str) -> syn::Result<()> {
     let is_shared = signature
         .receiver()
         .is_some_and(|receiver| is_shared(&receiver.kind));
     let returns = matches!(signature.output, ReturnType::Type(..));
     let is_plain = signature.asyncness.is_none() && signature.generics.params.is_empty();
     if is_shared && returns && is_plain && signature.inputs.len() == 1 && own.is_none() {
-        return Ok(Function::Middleware);
+        return Ok(());
     }
-    let message = "the spider's stages: write `fn middleware(&self) -> Middlewares`, or give the \
-                   function another name";
-    fail(&signature.ident, message)
+    let name = &signature.ident;
+    let message = format!(
+        "the spider's stages: write `fn {name}(&self) -> {of}`, or give the function another name"
+    );
+    fail(name, message)
 }
 
 fn check_signature(signature: &Signature, what: &str) -> syn::Result<()> {

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
@@ -26,6 +26,8 @@ const STALE_SECONDS: u64 = 3_600;
 pub(super) struct Disk {
     folder: PathBuf,
     max_bytes: u64,
+    /// What was not used for so long is removed.
+    max_age: Option<Duration>,
     size: Mutex<Size>,
 }
 
@@ -39,10 +41,11 @@ struct Size {
 }
 
 impl Disk {
-    pub(super) fn new(folder: PathBuf, max_bytes: u64) -> Self {
+    pub(super) fn new(folder: PathBuf, max_bytes: u64, max_age: Option<Duration>) -> Self {
         Self {
             folder,
             max_bytes,
+            max_age,
             size: Mutex::default(),
         }
     }
@@ -50,9 +53,23 @@ impl Disk {
     /// An entry with its body, if both are there and whole.
     pub(super) fn load(&self, key: &Key, max_body: usize) -> Option<(Entry, Vec<u8>)> {
         let path = self.entry_path(key);
-        let text = read(&path, MAX_ENTRY_BYTES)?;
-        let entry: Entry = serde_json::from_slice(&text).ok()?;
-        if !entry.is_readable() || entry.body_bytes > max_body || !is_name(&entry.body) {
+        let entry = entry_at(&path)?;
+        let body = self.body(&entry, max_body);
+        let at = self.body_path(&entry.body);
+        let now = SystemTime::from(crate::clock::now());
+        for path in [&path, &at] {
+            // Only so that what is used is kept for longer.
+            let _ = File::options()
+                .append(true)
+                .open(path)
+                .and_then(|file| file.set_modified(now));
+        }
+        Some((entry, body?))
+    }
+
+    /// The body of an entry, if it is there and whole.
+    pub(super) fn body(&self, entry: &Entry, max_body: usize) -> Option<Vec<u8>> {
+        if entry.body_bytes > max_body {
             return None;
         }
         let at = self.body_path(&entry.body);
@@ -64,15 +81,15 @@ impl Disk {
             // It can't be of use to anyone; a power cut leaves such.
             let _ = fs::remove_file(&at);
         }
-        let now = SystemTime::from(crate::clock::now());
-        for path in [&path, &at] {
-            // Only so that what is used is kept for longer.
-            let _ = File::options()
-                .append(true)
-                .open(path)
-                .and_then(|file| file.set_modified(now));
-        }
-        Some((entry, body?))
+        body
+    }
+
+    /// All entries, in no order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> {
+        let folders = children(&self.folder.join("page")).into_iter();
+        folders
+            .flat_map(|folder| children(&folder))
+            .filter_map(|path| entry_at(&path))
     }
 
     /// Stores an entry with its body.
@@ -149,6 +166,13 @@ impl Disk {
             }
         }
         self.sweep();
+        if let Some(age) = self.max_age {
+            let now = SystemTime::from(crate::clock::now());
+            files.retain(|(time, _, path)| {
+                let is_old = now.duration_since(*time).is_ok_and(|since| since > age);
+                !(is_old && fs::remove_file(path).is_ok())
+            });
+        }
         let mut total: u64 = files.iter().map(|(_, bytes, _)| bytes).sum();
         if total <= self.max_bytes {
             return total;
@@ -179,6 +203,13 @@ impl Disk {
             }
         }
     }
+}
+
+/// An entry that can be read, and whose body's name is one.
+fn entry_at(path: &Path) -> Option<Entry> {
+    let text = read(path, MAX_ENTRY_BYTES)?;
+    let entry: Entry = serde_json::from_slice(&text).ok()?;
+    (entry.is_readable() && is_name(&entry.body)).then_some(entry)
 }
 
 /// Pages of one's sessions are nobody else's to read.

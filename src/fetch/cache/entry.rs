@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_cache_semantics::CachePolicy;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::request::Response;
@@ -23,6 +24,15 @@ pub(super) struct Entry {
     /// Hash and length of the body.
     pub(super) body: String,
     pub(super) body_bytes: usize,
+    /// Who kept it and for what, where it may be read again: spider and arguments, as a hash.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) owner: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) step: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) args: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) at: Option<Timestamp>,
 }
 
 impl Entry {
@@ -36,6 +46,10 @@ impl Entry {
             policy,
             body: String::new(),
             body_bytes: response.body.len(),
+            owner: String::new(),
+            step: String::new(),
+            args: None,
+            at: None,
         }
     }
 

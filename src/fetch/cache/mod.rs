@@ -1,9 +1,10 @@
 //! Pages that were fetched before, from disk.
 //!
-//! Two modes, one store. **`http`** is a private cache by RFC 9111: what the server lets be kept is
+//! Three modes, one store. **`http`** is a private cache by RFC 9111: what the server lets be kept is
 //! answered from disk while it is fresh, and asked for with its validators once it is not. **`dev`**
 //! is for writing a spider: every page is fetched once and replayed for ever, whatever its headers
-//! say; what failed is not kept.
+//! say; what failed is not kept. **`keep`** answers nothing from disk and keeps what comes, where `dev` and
+//! [`KeptPages`] find it.
 //!
 //! Whose page it is counts. A page is found again only by a request of the same spider and arguments,
 //! the same session and the same credentials (Authorization; in the mode `http` the cookies, too).
@@ -17,6 +18,9 @@
 mod disk;
 mod entry;
 mod fresh;
+mod kept;
+
+pub use kept::{KeptPage, KeptPages};
 
 use std::sync::Arc;
 
@@ -37,7 +41,7 @@ use crate::settings::{CacheMode, Settings};
 #[derive(Debug)]
 pub(crate) struct Cache {
     disk: Arc<Disk>,
-    is_dev: bool,
+    mode: CacheMode,
     /// Hash of the spider and its arguments.
     owner: [u8; 32],
     /// What our own fetch adds to a request says whose it is.
@@ -52,21 +56,18 @@ impl Cache {
         owner: &[&str],
         http: Option<Arc<HttpFetch>>,
     ) -> Result<Option<Self>, FetchSetupError> {
-        let (is_dev, folder) = match settings.cache {
+        let folder = match settings.cache {
             CacheMode::Off => return Ok(None),
-            CacheMode::Http => (false, "http"),
-            CacheMode::Dev => (true, "dev"),
+            CacheMode::Http => "http",
+            CacheMode::Dev | CacheMode::Keep => "dev",
         };
         let root = settings.cache_root().ok_or(FetchSetupError::CacheFolder)?;
-        let mut hash = Sha256::new();
-        for part in owner {
-            hash.update(part.len().to_le_bytes());
-            hash.update(part);
-        }
+        let age = settings.cache_max_age;
+        let disk = Disk::new(root.join(folder), settings.cache_size as u64, age);
         Ok(Some(Self {
-            disk: Arc::new(Disk::new(root.join(folder), settings.cache_size as u64)),
-            is_dev,
-            owner: hash.finalize().into(),
+            disk: Arc::new(disk),
+            mode: settings.cache,
+            owner: owned_by(owner),
             http,
             max_body: settings.max_body,
         }))
@@ -95,7 +96,10 @@ impl Cache {
         hash.update(body.len().to_le_bytes());
         hash.update(body);
         // The cookies of a replayed login are not there, so they must not be asked for.
-        let cookies = if self.is_dev { &request.headers } else { sent };
+        let cookies = match self.mode {
+            CacheMode::Http => sent,
+            _ => &request.headers,
+        };
         let values = sent.get_all(header::AUTHORIZATION).iter();
         for value in values.chain(cookies.get_all(header::COOKIE)) {
             hash.update(value.len().to_le_bytes());
@@ -106,7 +110,9 @@ impl Cache {
 
     async fn replay(&self, request: &Request, next: Next) -> Result<Response, FetchError> {
         let key = self.key(request, &self.sent_headers(request));
-        if let Some((entry, body)) = self.load(&key).await {
+        if self.mode == CacheMode::Dev
+            && let Some((entry, body)) = self.load(&key).await
+        {
             return Ok(self.answer(request, &entry, body, Source::Cache).await);
         }
         let response = next.fetch(request).await?;
@@ -116,7 +122,14 @@ impl Cache {
             || is_redirect(status)
             || request.step.is_robots() && status.is_client_error();
         if is_kept {
-            self.store(key, Entry::of(&response, None), &response).await;
+            let entry = Entry {
+                owner: hex(&self.owner),
+                step: request.step.name.to_string(),
+                args: request.step.args.clone(),
+                at: Some(clock::now()),
+                ..Entry::of(&response, None)
+            };
+            self.store(key, entry, &response).await;
         }
         Ok(response)
     }
@@ -227,12 +240,22 @@ impl Middleware for Cache {
         if request.step.is_file() {
             // It is on disk already, once it is there.
             next.fetch(request).await
-        } else if self.is_dev {
-            self.replay(request, next).await
-        } else {
+        } else if self.mode == CacheMode::Http {
             self.by_the_rules(request, next).await
+        } else {
+            self.replay(request, next).await
         }
     }
+}
+
+/// Who kept a page: a spider and its arguments.
+fn owned_by(owner: &[&str]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in owner {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 /// The name of an entry: a hash in hexadecimal digits.

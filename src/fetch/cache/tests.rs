@@ -315,7 +315,7 @@ async fn what_is_the_same_is_stored_once() {
 #[test]
 fn what_was_not_used_for_longest_goes_first() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = Disk::new(folder.path().to_owned(), 100_000);
+    let disk = Disk::new(folder.path().to_owned(), 100_000, None);
     let key = |number: usize| Key(hex(&Sha256::digest(number.to_le_bytes())));
     let mut random = fastrand::Rng::with_seed(7);
     let response = Response::new("http://e.x/".parse().unwrap(), "");

@@ -10,6 +10,7 @@ mod draft;
 mod entry;
 mod input;
 mod moment;
+pub(super) use moment::moment;
 mod xml;
 
 pub use entry::{ChangeFreq, SitemapAlternate, SitemapEntry, SitemapNews, SitemapVideo};

@@ -148,6 +148,13 @@ pub(super) fn nothing(to: &mut Lines<'_>, report: &Report) {
             missed.concat(),
         ));
     }
+    let dropped: u64 = run.dropped.values().map(|items| items.count).sum();
+    if dropped > 0 {
+        to.more(&format!(
+            "the pipeline dropped {} (see below)",
+            plural(dropped, "item")
+        ));
+    }
     to.more("--allow-empty if that is meant");
 }
 
@@ -160,25 +167,4 @@ pub(super) fn missed_by<'a>(
         let (of, selector) = name.split_once(' ')?;
         (of == step).then_some((selector, *pages))
     })
-}
-
-/// Columns that were fuller in an earlier run.
-pub(super) fn emptier(to: &mut Lines<'_>, report: &Report) {
-    for column in report.emptier.iter().take(SHOWN) {
-        let name = format!("`{}` of {}", clean(&column.column), clean(&column.table));
-        let before = format!("{} % in run {}", column.before, column.run);
-        if column.filled > 0 {
-            let filled = column.filled;
-            to.warning(&format!(
-                "{name} was found in {filled} % of the items ({before})"
-            ));
-        } else if report.problems.contains(&Problem::LostField) {
-            to.error(&format!("{name} was found in no item ({before})"));
-            to.more(
-                "the site may have changed: look at its selector; --allow-empty if that is meant",
-            );
-        } else {
-            to.warning(&format!("{name} was found in no item ({before})"));
-        }
-    }
 }

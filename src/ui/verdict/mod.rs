@@ -1,6 +1,7 @@
 //! The end of a crawl in a few lines, every one of them true.
 
 mod errors;
+mod items;
 mod links;
 #[cfg(test)]
 mod tests;
@@ -41,7 +42,10 @@ pub fn verdict(report: &Report, crawled: &Crawled, style: Style) -> String {
     start(&mut text, report);
     errors::errors(&mut text, report);
     errors::nothing(&mut text, report);
-    errors::emptier(&mut text, report);
+    items::unmet(&mut text, report);
+    items::emptier(&mut text, report);
+    items::bad_rows(&mut text, &report.statistics);
+    items::dropped(&mut text, &report.statistics);
     links::slowed(&mut text, report);
     links::missing(&mut text, &report.statistics);
     links::refused(&mut text, &report.statistics);

@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use super::*;
 use crate::engine::{
-    ErrorGroup, ItemCount, RefusedCount, SlowedCount, Statistics, StepCount, WorkerCount,
+    BadRowCount, DroppedCount, ErrorGroup, Extreme, ItemCount, RefusedCount, SlowedCount,
+    Statistics, StepCount, WorkerCount,
 };
 use crate::settings::Settings;
 use crate::store::PageState;
 
 fn statistics() -> Statistics {
-    let step = |pages, items| StepCount { pages, items };
+    let step = |pages, items| StepCount {
+        pages,
+        items,
+        ..StepCount::default()
+    };
     let books = ItemCount {
         emitted: 949,
         empty: BTreeMap::new(),
@@ -166,7 +171,7 @@ fn nothing_scraped() {
         "book".to_owned(),
         StepCount {
             pages: 100,
-            items: 0,
+            ..StepCount::default()
         },
     );
     run.missed = [("book h1.titel".to_owned(), 100)].into();
@@ -262,4 +267,43 @@ fn stopped() {
          what is stored is whole, and the rest is queued: mend it, and go on
       db crawl.db (41 MB)   go on: nephila crawl books
     ");
+}
+
+#[test]
+fn what_was_left_out_and_not_met() {
+    let mut run = statistics();
+    let bad = BadRowCount {
+        count: 3,
+        pages: 2,
+        message: "field `price`: can't read \"Call us\" as f64".to_owned(),
+        selector: Some("p.price =~ ([\\d.]+)".to_owned()),
+        sample: "http://shop.example/?page=4".to_owned(),
+    };
+    run.bad_rows = [("list: field `price`: can't read * as f*".to_owned(), bad)].into();
+    let dropped = DroppedCount {
+        count: 12,
+        sample: "http://shop.example/book/7".to_owned(),
+    };
+    run.dropped = [("books: no price".to_owned(), dropped)].into();
+    let settings = Settings {
+        expect: vec!["books >= 1000".to_owned(), "book: items >= 1".to_owned()],
+        ..Settings::default()
+    };
+    let fewest = Extreme {
+        items: 0,
+        sample: "http://shop.example/book/8".to_owned(),
+    };
+    run.steps.get_mut("book").unwrap().fewest = Some(fewest);
+    let report = Report::new(Stop::Finished, Duration::from_secs(2), run, &settings);
+    insta::assert_snapshot!(verdict(&report, &Crawled::default(), Style::PLAIN), @r#"
+    ✗ books  run 42: 1 049 pages, 949 items in 2.0 s (524 pages/s)   exit 1
+    error: expected books >= 1000, found 949
+    error: expected book: items >= 1, found 0
+         page      http://shop.example/book/8
+    warning: books::list left out 3 rows of 2 pages: field `price`: can't read "Call us" as f64
+         selector  p.price =~ ([\d.]+)
+         page      http://shop.example/?page=4
+    note: the pipeline dropped 12 of books: no price, for example on http://shop.example/book/7
+      db    query: nephila query "select * from books limit 5"
+    "#);
 }

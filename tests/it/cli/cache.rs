@@ -40,7 +40,7 @@ fn a_mode_that_is_none() {
     assert_eq!(ran.code, 2);
     let said = "`cache` = \"on\"";
     assert!(
-        ran.stderr.contains(said) || ran.stderr.contains("off, http or dev"),
+        ran.stderr.contains(said) || ran.stderr.contains("off, http, dev or keep"),
         "{}",
         ran.stderr
     );

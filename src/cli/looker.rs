@@ -1,0 +1,106 @@
+//! Single pages for commands that look at one: fetched as a crawl would, or read from a file.
+
+use std::path::Path;
+
+use http::{HeaderValue, header};
+use url::Url;
+
+use super::failure::Failure;
+use super::fetch;
+use super::flags::{ArgFlags, SettingFlags};
+use super::project::Project;
+use super::spiders;
+use crate::engine::{Fetcher, page_context};
+use crate::page::Page;
+use crate::request::{Request, Response, StepRef};
+use crate::settings::Settings;
+
+/// How a page is fetched.
+#[derive(Debug, clap::Args)]
+pub(super) struct LookFlags {
+    /// Fetch as this spider would, with its settings and middleware
+    #[arg(long = "as", value_name = "SPIDER")]
+    spider: Option<String>,
+    #[command(flatten)]
+    args: ArgFlags,
+    /// Any setting (see: nephila config)
+    #[arg(
+        short = 's',
+        long = "set",
+        value_name = "KEY=VALUE",
+        help_heading = "Settings"
+    )]
+    set: Vec<String>,
+}
+
+impl LookFlags {
+    /// Whether a spider of the project is needed.
+    pub(super) fn needs_spiders(&self) -> bool {
+        let spider = self.spider.as_deref();
+        spider.is_some_and(|spider| !spiders::is_file(spider))
+    }
+
+    pub(super) fn looker(&self) -> Result<Looker, Failure> {
+        let args = self.args.args()?;
+        let spider = self.spider.as_deref();
+        let spider = spider.map(|name| spiders::make(name, &args)).transpose()?;
+        let own = spider
+            .as_ref()
+            .map(|spider| (spider.name(), spider.settings()));
+        let flags = SettingFlags::of(self.set.clone());
+        let (settings, _) = Project::find()?.settings(own, &flags.layer()?)?;
+        let args = serde_json::to_string(&args).unwrap_or_default();
+        let fetcher = Fetcher::new(spider.as_deref(), &args, &settings)?;
+        Ok(Looker { settings, fetcher })
+    }
+}
+
+/// What pages are looked at with.
+pub(super) struct Looker {
+    pub(super) settings: Settings,
+    fetcher: Fetcher,
+}
+
+impl Looker {
+    /// The answer of a URL, redirects followed, or a file's content; none if a crawl would get nothing,
+    /// which is said then.
+    pub(super) async fn see(
+        &self,
+        target: &str,
+        example: &str,
+    ) -> Result<Option<Response>, Failure> {
+        let path = Path::new(target);
+        if !target.contains("://") && path.is_file() {
+            return of_file(path).map(Some);
+        }
+        let url = fetch::url(target, example)?;
+        self.fetcher.trust(&url);
+        let request = Request::new(url, StepRef::named("look"));
+        fetch::follow(&self.settings, &self.fetcher, request).await
+    }
+
+    /// A page with a budget of its own for what is read of it.
+    pub(super) fn page(&self, response: &Response) -> Page {
+        Page::new(response.clone(), page_context(&self.settings))
+    }
+}
+
+/// A file as if it had been fetched.
+fn of_file(path: &Path) -> Result<Response, Failure> {
+    let cannot =
+        |error: std::io::Error| Failure::usage(format!("can't read {}: {error}", path.display()));
+    let body = std::fs::read(path).map_err(cannot)?;
+    let whole = std::path::absolute(path).map_err(cannot)?;
+    let url = Url::from_file_path(&whole)
+        .map_err(|()| Failure::usage(format!("{} is no file", path.display())))?;
+    let mut response = Response::new(url, body);
+    let kind = match path.extension().and_then(|end| end.to_str()) {
+        Some("json") => "application/json",
+        Some("xml" | "rss" | "atom") => "application/xml",
+        Some("txt" | "csv") => "text/plain",
+        _ => "text/html",
+    };
+    let kind = HeaderValue::from_static(kind);
+    response.headers.insert(header::CONTENT_TYPE, kind);
+    Ok(response)
+}

@@ -1,0 +1,403 @@
+//! `nephila reparse SPIDER`: steps again over pages that were kept.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::database::Database;
+use super::failure::Failure;
+use super::flags::{ArgFlags, SettingFlags};
+use super::format::FormatFlag;
+use super::project::Project;
+use super::{output, spiders};
+use crate::engine::{Tried, pattern_of, try_step};
+use crate::export::Export;
+use crate::fetch::KeptPages;
+use crate::item::{Kind, Record, Schema, Value};
+use crate::settings::Settings;
+use crate::spider::{Spider, StepInfo, step_named};
+use crate::store::{Reader, collect};
+use crate::ui::{clean, plural, shorten};
+
+const EXAMPLES: &str = "\
+Examples:
+  nephila crawl books --cache keep      keeps the pages that it fetches
+  nephila reparse books                 reads them again, without a network: prints the items
+  nephila reparse books --diff          what is changed, lost or new against the database
+  nephila crawl books --cache dev --fresh   takes them for a crawl into the database";
+
+/// Failures that are shown, by kind.
+const SHOWN: usize = 5;
+
+/// Run steps again over the pages that crawls have kept, without a network, and print their items
+///
+/// Pages are kept by crawls with --cache keep (every request goes out) or --cache dev. Nothing is stored.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Reparse {
+    /// The spider's name, or its TOML file
+    spider: String,
+    /// Only pages of this step
+    #[arg(long, value_name = "STEP")]
+    step: Option<String>,
+    /// Print what differs from the rows in the database; ends with 1 if something does
+    #[arg(long)]
+    diff: bool,
+    #[command(flatten)]
+    args: ArgFlags,
+    /// Any setting (see: nephila config)
+    #[arg(
+        short = 's',
+        long = "set",
+        value_name = "KEY=VALUE",
+        help_heading = "Settings"
+    )]
+    set: Vec<String>,
+    #[command(flatten)]
+    format: FormatFlag,
+}
+
+/// What came of the pages.
+#[derive(Default)]
+struct Read {
+    pages: u64,
+    urls: HashSet<String>,
+    /// Of which the body is not there any more.
+    gone: u64,
+    items: Vec<Record>,
+    /// Messages by kind: how many, and the first page.
+    failures: BTreeMap<String, (u64, String, String)>,
+}
+
+impl Reparse {
+    pub(super) fn needs_spiders(&self) -> bool {
+        !spiders::is_file(&self.spider)
+    }
+
+    pub(super) async fn run(self, db: Option<&str>) -> Result<u8, Failure> {
+        let args = self.args.args()?;
+        let spider = spiders::make(&self.spider, &args)?;
+        let project = Project::find()?;
+        let own = Some((spider.name(), spider.settings()));
+        let flags = SettingFlags::of(self.set.clone());
+        let (settings, _) = project.settings(own, &flags.layer()?)?;
+        if let Some(step) = &self.step
+            && step_named(&*spider, step).is_none()
+        {
+            let name = spider.name();
+            return Err(Failure::usage(format!(
+                "spider `{name}` has no step `{step}`"
+            )));
+        }
+        let json = serde_json::to_string(&args).unwrap_or_default();
+        let kept = KeptPages::of(&settings, spider.name(), &json)
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        let read = self.read(&*spider, &settings, &kept).await;
+        if read.pages == 0 {
+            let name = clean(spider.name());
+            return Err(Failure::usage(format!("no pages of {name} are kept"))
+                .more(format!("keep them:  nephila crawl {name} --cache keep")));
+        }
+        let differs = if self.diff {
+            let database = Database::find(db, &project);
+            let reader = database.reader().await?;
+            self.show_differences(&*spider, &read, &*reader).await?
+        } else {
+            self.show(&read)?;
+            false
+        };
+        summary(&read);
+        Ok(u8::from(differs || !read.failures.is_empty()))
+    }
+
+    async fn read(&self, spider: &dyn Spider, settings: &Settings, kept: &KeptPages) -> Read {
+        let mut read = Read::default();
+        for page in kept.list() {
+            let Some(step) = step_named(spider, &page.step) else {
+                continue;
+            };
+            let wanted = self.step.as_deref();
+            let is_wanted = wanted.is_none_or(|name| name == step.name || step.was.contains(&name));
+            if !is_wanted || !page.is_page() {
+                continue;
+            }
+            let Some(response) = kept.load(&page) else {
+                read.gone += 1;
+                continue;
+            };
+            let args = page.args.as_deref();
+            if let Some(tried) = try_step(spider, settings, step.name, args, response).await {
+                read.take(page.url(), tried);
+            }
+        }
+        read
+    }
+
+    /// The items, a table after the other.
+    fn show(&self, read: &Read) -> Result<(), Failure> {
+        let mut tables: Vec<&Schema> = Vec::new();
+        for item in &read.items {
+            if !tables
+                .iter()
+                .any(|known| known.table() == item.schema().table())
+            {
+                tables.push(item.schema());
+            }
+        }
+        for schema in tables {
+            let mut export = self.format.get().export(output::stdout());
+            let columns = schema
+                .columns()
+                .iter()
+                .map(|column| column.name.to_string());
+            export.begin(&columns.collect::<Vec<_>>())?;
+            let own = |item: &&Record| item.schema().table() == schema.table();
+            for item in read.items.iter().filter(own) {
+                export.row(item.values())?;
+            }
+            export.end()?;
+        }
+        Ok(())
+    }
+
+    /// Whether something differs.
+    async fn show_differences(
+        &self,
+        spider: &dyn Spider,
+        read: &Read,
+        reader: &dyn Reader,
+    ) -> Result<bool, Failure> {
+        let known = reader.tables().await?;
+        let mut export = self.format.get().listing(output::stdout());
+        let names = ["change", "table", "key", "column", "was", "is"];
+        export.begin(&names.map(str::to_owned))?;
+        let mut counts = Counts::default();
+        let mut schemas: Vec<_> = spider.steps().iter().flat_map(StepInfo::tables).collect();
+        schemas.extend(read.items.iter().map(|item| item.schema().clone()));
+        let mut done = HashSet::new();
+        for schema in schemas {
+            let table = schema.table();
+            if !done.insert(table.to_owned()) {
+                continue;
+            }
+            let columns: Vec<String> = known
+                .iter()
+                .filter(|row| row.name == table)
+                .flat_map(|row| row.columns.iter().map(|column| column.name.to_string()))
+                .collect();
+            let stored = if columns.is_empty() {
+                Vec::new()
+            } else {
+                stored(reader, &schema, &columns, &read.urls).await?
+            };
+            let own = |item: &&Record| item.schema().table() == table;
+            let now: Vec<Row> = read.items.iter().filter(own).map(row).collect();
+            compare(&schema, &stored, &now, &mut counts, &mut *export)?;
+        }
+        export.end()?;
+        let Counts {
+            same,
+            changed,
+            lost,
+            new,
+        } = counts;
+        output::say(&format!(
+            "  {} as before, {changed} changed, {lost} lost, {new} new",
+            plural(same, "item")
+        ));
+        Ok(changed + lost + new > 0)
+    }
+}
+
+impl Read {
+    fn take(&mut self, url: &str, tried: Tried) {
+        self.pages += 1;
+        let plain = url.split('#').next().unwrap_or_default();
+        self.urls.insert(plain.to_owned());
+        match tried.failure {
+            None => self.items.extend(tried.emitted.records),
+            Some(message) => {
+                let kind = pattern_of(&message);
+                let known = self
+                    .failures
+                    .entry(kind)
+                    .or_insert((0, message, url.to_owned()));
+                known.0 += 1;
+            }
+        }
+    }
+}
+
+fn summary(read: &Read) {
+    output::say(&format!(
+        "  {} read again, {}",
+        plural(read.pages, "page"),
+        plural(read.items.len() as u64, "item")
+    ));
+    if read.gone > 0 {
+        let pages = plural(read.gone, "page");
+        output::say(&format!(
+            "  {pages} not kept any more (cache_size, cache_max_age)"
+        ));
+    }
+    for (count, message, url) in read.failures.values().take(SHOWN) {
+        let style = output::style();
+        output::say(&format!(
+            "{}: {} of them fail: {}\n     page      {}",
+            style.red("error"),
+            plural(*count, "page"),
+            shorten(message, 300),
+            clean(url)
+        ));
+    }
+}
+
+/// Values by column.
+type Row = HashMap<String, Value>;
+
+fn row(item: &Record) -> Row {
+    let columns = item.schema().columns().iter();
+    let columns = columns.map(|column| column.name.to_string());
+    columns.zip(item.values().iter().cloned()).collect()
+}
+
+/// The rows of a table that come from these pages.
+async fn stored(
+    reader: &dyn Reader,
+    schema: &Schema,
+    columns: &[String],
+    urls: &HashSet<String>,
+) -> Result<Vec<Row>, Failure> {
+    let quoted: Vec<String> = columns.iter().map(|name| format!("\"{name}\"")).collect();
+    let table = schema.table();
+    let sql = format!(
+        "SELECT {}, \"_url\" FROM \"{table}\" ORDER BY \"_id\"",
+        quoted.join(", ")
+    );
+    let (_, rows) = collect(reader, &sql).await?;
+    let kind = |name: &String| {
+        let column = schema.columns().iter().find(|column| column.name == *name);
+        column.map(|column| column.kind)
+    };
+    let kinds: Vec<Option<Kind>> = columns.iter().map(kind).collect();
+    let of_pages = |values: Vec<Value>| {
+        let is_read = matches!(values.last(), Some(Value::Text(url)) if urls.contains(url));
+        let values = values
+            .into_iter()
+            .zip(&kinds)
+            .map(|(value, kind)| typed(value, *kind));
+        is_read.then(|| columns.iter().cloned().zip(values).collect())
+    };
+    Ok(rows.into_iter().filter_map(of_pages).collect())
+}
+
+/// A value of the database as an item has it.
+fn typed(value: Value, kind: Option<Kind>) -> Value {
+    match (value, kind) {
+        (Value::Text(text), Some(Kind::Json)) => Value::Json(text),
+        (Value::Integer(flag), Some(Kind::Boolean)) => Value::Boolean(flag != 0),
+        (Value::Integer(number), Some(Kind::Real)) => Value::Real(number as f64),
+        (value, _) => value,
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    same: u64,
+    changed: u64,
+    lost: u64,
+    new: u64,
+}
+
+/// What identifies a row, for people, too.
+fn key(schema: &Schema, row: &Row) -> String {
+    let mut names: Vec<&str> = schema.key().map(|column| &*column.name).collect();
+    if names.is_empty() {
+        names = schema
+            .columns()
+            .iter()
+            .map(|column| &*column.name)
+            .collect();
+    }
+    let text = |name: &str| row.get(name).map_or(String::new(), shown);
+    names.into_iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        value => value.to_json().to_string(),
+    }
+}
+
+fn compare(
+    schema: &Schema,
+    stored: &[Row],
+    now: &[Row],
+    counts: &mut Counts,
+    export: &mut dyn Export,
+) -> Result<(), Failure> {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let mut left: HashMap<String, Vec<&Row>> = HashMap::new();
+    for row in stored {
+        left.entry(key(schema, row)).or_default().push(row);
+    }
+    // A key that stands twice among the items is one row, whose last value counts.
+    let mut last: HashMap<String, usize> = HashMap::new();
+    let is_keyed = schema.key().next().is_some();
+    for (at, row) in now.iter().enumerate().filter(|_| is_keyed) {
+        last.insert(key(schema, row), at);
+    }
+    for (at, row) in now.iter().enumerate() {
+        let key = key(schema, row);
+        if last.get(&key).is_some_and(|last| *last != at) {
+            continue;
+        }
+        let before = left.get_mut(&key).and_then(Vec::pop);
+        let Some(before) = before else {
+            counts.new += 1;
+            export.row(&[
+                text("new"),
+                text(schema.table()),
+                text(&key),
+                Value::Null,
+                Value::Null,
+                Value::Null,
+            ])?;
+            continue;
+        };
+        let mut is_same = true;
+        for column in schema.columns() {
+            let (was, is) = (before.get(&*column.name), row.get(&*column.name));
+            let (was, is) = (was.unwrap_or(&Value::Null), is.unwrap_or(&Value::Null));
+            if was.to_json() != is.to_json() {
+                is_same = false;
+                export.row(&[
+                    text("changed"),
+                    text(schema.table()),
+                    text(&key),
+                    text(&column.name),
+                    was.clone(),
+                    is.clone(),
+                ])?;
+            }
+        }
+        counts.same += u64::from(is_same);
+        counts.changed += u64::from(!is_same);
+    }
+    let mut not_found: Vec<String> = left
+        .into_iter()
+        .flat_map(|(key, rows)| rows.into_iter().map(move |_| key.clone()))
+        .collect();
+    not_found.sort();
+    for key in not_found {
+        counts.lost += 1;
+        export.row(&[
+            text("lost"),
+            text(schema.table()),
+            text(&key),
+            Value::Null,
+            Value::Null,
+            Value::Null,
+        ])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Pages that are kept, and read again without a network.
+
+use serde_json::Value;
+
+use super::{Folder, Ran, site};
+
+fn spider(url: &str, title: &str) -> String {
+    format!(
+        "start = '{url}'
+[step.list]
+follow = {{ 'article.product h3 a' = 'book' }}
+[step.book]
+[step.book.item]
+table = 'books'
+key = 'url'
+[step.book.item.fields]
+url = '@url'
+title = {title}
+stars = {{ css = 'p.stars::attr(data-n)', type = 'int?' }}
+"
+    )
+}
+
+fn run(folder: &Folder, line: &str) -> Ran {
+    let args: Vec<&str> = line.split_whitespace().collect();
+    let mut command = folder.nephila(&args);
+    command.env("XDG_CACHE_HOME", folder.path("cache"));
+    Ran::from(&command.output().unwrap())
+}
+
+fn rows(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_again_over_kept_pages() {
+    let folder = Folder::new();
+    let url;
+    {
+        let site = site().await;
+        url = site.url().to_string();
+        folder.write("shop.toml", &spider(&url, "'h1'"));
+        let none = run(&folder, "reparse shop.toml");
+        assert_eq!(none.code, 2);
+        assert!(
+            none.stderr.contains("nephila crawl shop --cache keep"),
+            "{}",
+            none.stderr
+        );
+        let ran = run(&folder, "crawl shop.toml --cache keep --progress none");
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        // Every request goes out again.
+        let asked = site.log().len();
+        let ran = run(
+            &folder,
+            "crawl shop.toml --cache keep --fresh --progress none",
+        );
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert_eq!(site.log().len(), 2 * asked);
+    }
+    // The site is gone.
+    let ran = run(&folder, "reparse shop.toml");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let items = rows(&ran.stdout);
+    assert_eq!(items.len(), 20, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("21 pages read again, 20 items"),
+        "{}",
+        ran.stderr
+    );
+    let same = run(&folder, "reparse shop.toml --diff");
+    assert_eq!(
+        (same.code, same.stdout.as_str()),
+        (0, ""),
+        "{}",
+        same.stderr
+    );
+    assert!(
+        same.stderr
+            .contains("20 items as before, 0 changed, 0 lost, 0 new"),
+        "{}",
+        same.stderr
+    );
+    // Another selector: what it makes of the pages is seen before anything is fetched.
+    let first = items[0]["url"].as_str().unwrap();
+    folder.write("shop.toml", &spider(&url, "{ css = 'h1', re = '^(.)' }"));
+    let changed = run(&folder, "reparse shop.toml --step book --diff");
+    assert_eq!(changed.code, 1);
+    assert!(
+        changed
+            .stderr
+            .contains("0 items as before, 20 changed, 0 lost, 0 new"),
+        "{}",
+        changed.stderr
+    );
+    let change = rows(&changed.stdout)
+        .into_iter()
+        .find(|row| row["key"] == first)
+        .unwrap();
+    assert_eq!(
+        (change["change"].as_str(), change["column"].as_str()),
+        (Some("changed"), Some("title"))
+    );
+    assert_eq!(change["was"], items[0]["title"]);
+    assert_eq!(change["is"].as_str().unwrap().chars().count(), 1);
+    folder.write("shop.toml", &spider(&url, "'h1.none'"));
+    let lost = run(&folder, "reparse shop.toml --diff");
+    assert_eq!(lost.code, 1);
+    assert!(
+        lost.stderr
+            .contains("0 items as before, 0 changed, 20 lost, 0 new"),
+        "{}",
+        lost.stderr
+    );
+    assert!(
+        lost.stderr
+            .contains("20 pages of them fail: field `title`: `h1.none` matches nothing"),
+        "{}",
+        lost.stderr
+    );
+    let wrong = run(&folder, "reparse shop.toml --step bok");
+    assert_eq!(wrong.code, 2);
+    // And a crawl may take them, without a network.
+    folder.write("shop.toml", &spider(&url, "'h1'"));
+    let ran = run(
+        &folder,
+        "crawl shop.toml --cache dev --fresh --progress none",
+    );
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
