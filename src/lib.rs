@@ -148,6 +148,30 @@ mod guides {
     mod database {}
     #[doc = include_str!("../docs/settings.md")]
     mod settings {}
+    #[doc = include_str!("../docs/tutorial.md")]
+    mod tutorial {}
+    #[doc = include_str!("../docs/howto/login.md")]
+    mod login {}
+    #[doc = include_str!("../docs/howto/json-api.md")]
+    mod json_api {}
+    #[doc = include_str!("../docs/howto/infinite-scroll.md")]
+    mod infinite_scroll {}
+    #[doc = include_str!("../docs/howto/sitemap.md")]
+    mod sitemap {}
+    #[doc = include_str!("../docs/howto/files.md")]
+    mod files {}
+    #[doc = include_str!("../docs/howto/proxies.md")]
+    mod proxies {}
+    #[doc = include_str!("../docs/howto/price-history.md")]
+    mod price_history {}
+    #[doc = include_str!("../docs/howto/testing.md")]
+    mod testing {}
+    #[doc = include_str!("../docs/howto/from-scrapy.md")]
+    mod from_scrapy {}
+    #[doc = include_str!("../docs/howto/from-crawlee.md")]
+    mod from_crawlee {}
+    #[doc = include_str!("../docs/howto/from-colly.md")]
+    mod from_colly {}
     #[doc = include_str!("../docs/running.md")]
     mod running {}
 }

@@ -21,7 +21,7 @@ fn read(name: &str) -> String {
 /// Every page of documentation, by its path from the root.
 fn pages() -> Vec<String> {
     let mut all = Vec::new();
-    for folder in ["", "docs"] {
+    for folder in ["", "docs", "docs/howto"] {
         for entry in std::fs::read_dir(root().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "md") {
