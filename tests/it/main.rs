@@ -56,6 +56,8 @@ mod docs;
 #[cfg(test)]
 mod downloads;
 #[cfg(test)]
+mod kinds;
+#[cfg(test)]
 mod licences;
 #[cfg(test)]
 mod logins;
