@@ -22,6 +22,7 @@ mod database;
 mod db;
 mod demo;
 mod destination;
+mod dev;
 mod doctor;
 mod explain;
 mod export;
@@ -134,6 +135,7 @@ enum Command {
     Gen(Box<generate::Gen>),
     Try(Box<trial::Try>),
     Reparse(Box<reparse::Reparse>),
+    Dev(dev::Dev),
     Snap(Box<snap::Snap>),
     Check(check::Check),
     Shell(Box<shell::Shell>),
@@ -222,6 +224,7 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Explain(explain) => block_on(explain.run(db)),
         Command::Gen(generate) => block_on(generate.run()),
         Command::Try(trial) => block_on(trial.run()),
+        Command::Dev(dev) => block_on(dev.run()),
         Command::Reparse(reparse) => block_on(reparse.run(db)),
         Command::Snap(snap) => block_on(snap.run()),
         Command::Check(check) => block_on(check.run()),

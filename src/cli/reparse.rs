@@ -1,6 +1,7 @@
 //! `nephila reparse SPIDER`: steps again over pages that were kept.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Write;
 
 use super::database::Database;
 use super::failure::Failure;
@@ -41,6 +42,9 @@ pub(super) struct Reparse {
     /// Print what differs from the rows in the database; ends with 1 if something does
     #[arg(long)]
     diff: bool,
+    /// Print each item with its table, key and page, as JSON Lines: for `nephila dev`
+    #[arg(long, hide = true, conflicts_with = "diff")]
+    raw: bool,
     #[command(flatten)]
     args: ArgFlags,
     /// Any setting (see: nephila config)
@@ -62,7 +66,8 @@ struct Read {
     urls: HashSet<String>,
     /// Of which the body is not there any more.
     gone: u64,
-    items: Vec<Record>,
+    /// With the pages that they come from.
+    items: Vec<(String, Record)>,
     /// Messages by kind: how many, and the first page.
     failures: BTreeMap<String, (u64, String, String)>,
 }
@@ -100,6 +105,9 @@ impl Reparse {
             let database = Database::find(db, &project);
             let reader = database.reader().await?;
             self.show_differences(&*spider, &read, &*reader).await?
+        } else if self.raw {
+            show_raw(&read)?;
+            false
         } else {
             self.show(&read)?;
             false
@@ -134,7 +142,7 @@ impl Reparse {
     /// The items, a table after the other.
     fn show(&self, read: &Read) -> Result<(), Failure> {
         let mut tables: Vec<&Schema> = Vec::new();
-        for item in &read.items {
+        for (_, item) in &read.items {
             if !tables
                 .iter()
                 .any(|known| known.table() == item.schema().table())
@@ -149,8 +157,8 @@ impl Reparse {
                 .iter()
                 .map(|column| column.name.to_string());
             export.begin(&columns.collect::<Vec<_>>())?;
-            let own = |item: &&Record| item.schema().table() == schema.table();
-            for item in read.items.iter().filter(own) {
+            let own = |(_, item): &&(String, Record)| item.schema().table() == schema.table();
+            for (_, item) in read.items.iter().filter(own) {
                 export.row(item.values())?;
             }
             export.end()?;
@@ -171,7 +179,7 @@ impl Reparse {
         export.begin(&names.map(str::to_owned))?;
         let mut counts = Counts::default();
         let mut schemas: Vec<_> = spider.steps().iter().flat_map(StepInfo::tables).collect();
-        schemas.extend(read.items.iter().map(|item| item.schema().clone()));
+        schemas.extend(read.items.iter().map(|(_, item)| item.schema().clone()));
         let mut done = HashSet::new();
         for schema in schemas {
             let table = schema.table();
@@ -188,8 +196,9 @@ impl Reparse {
             } else {
                 stored(reader, &schema, &columns, &read.urls).await?
             };
+            let items = read.items.iter().map(|(_, item)| item);
             let own = |item: &&Record| item.schema().table() == table;
-            let now: Vec<Row> = read.items.iter().filter(own).map(row).collect();
+            let now: Vec<Row> = items.filter(own).map(row).collect();
             compare(&schema, &stored, &now, &mut counts, &mut *export)?;
         }
         export.end()?;
@@ -213,7 +222,11 @@ impl Read {
         let plain = url.split('#').next().unwrap_or_default();
         self.urls.insert(plain.to_owned());
         match tried.failure {
-            None => self.items.extend(tried.emitted.records),
+            None => {
+                let records = tried.emitted.records.into_iter();
+                self.items
+                    .extend(records.map(|record| (plain.to_owned(), record)));
+            }
             Some(message) => {
                 let kind = pattern_of(&message);
                 let known = self
@@ -224,6 +237,21 @@ impl Read {
             }
         }
     }
+}
+
+/// The items, a line of JSON each.
+fn show_raw(read: &Read) -> Result<(), Failure> {
+    let mut to = output::stdout();
+    for (url, item) in &read.items {
+        let line = serde_json::json!({
+            "table": item.schema().table(),
+            "key": key(item.schema(), &row(item)),
+            "url": url,
+            "row": item.to_json(),
+        });
+        writeln!(to, "{line}")?;
+    }
+    Ok(to.flush()?)
 }
 
 fn summary(read: &Read) {

@@ -377,4 +377,46 @@ mod tests {
         let json = |report: &Report| serde_json::to_value(report).unwrap();
         assert_eq!(json(&again), json(&report));
     }
+
+    #[test]
+    fn what_was_left_out_is_of_all() {
+        let of = |id: i64, items: u64| {
+            let mut statistics = said(id);
+            let extreme = |items| {
+                let sample = format!("http://a.example/{items}");
+                Some(Extreme { items, sample })
+            };
+            let step = statistics.steps.entry("list".to_owned()).or_default();
+            (step.fewest, step.most) = (extreme(items), extreme(items + 10));
+            let bad = statistics.bad_rows.entry("list: x".to_owned()).or_default();
+            (bad.count, bad.pages, bad.message) = (2, 1, format!("x {id}"));
+            let dropped = statistics.dropped.entry("books: y".to_owned()).or_default();
+            (dropped.count, dropped.sample) = (id as u64, format!("http://a.example/{id}"));
+            statistics
+        };
+        let worker = |id, items| Worker {
+            run: run(id, Some(&of(id, items))),
+            lost: Vec::new(),
+        };
+        let workers = [worker(1, 7), worker(2, 3)];
+        let settings = Settings {
+            expect: vec!["list: items >= 4".to_owned(), "dropped <= 2".to_owned()],
+            ..Settings::default()
+        };
+        let report = Report::together(&workers, &[], &settings);
+        let all = &report.statistics;
+        let step = &all.steps["list"];
+        let items = |extreme: &Option<Extreme>| extreme.as_ref().unwrap().items;
+        assert_eq!((items(&step.fewest), items(&step.most)), (3, 17));
+        let bad = &all.bad_rows["list: x"];
+        assert_eq!((bad.count, bad.pages, bad.message.as_str()), (4, 2, "x 1"));
+        assert_eq!(all.dropped["books: y"].count, 3);
+        assert_eq!(all.dropped["books: y"].sample, "http://a.example/1");
+        let found: Vec<_> = report
+            .unmet
+            .iter()
+            .map(|unmet| unmet.found.as_str())
+            .collect();
+        assert_eq!(found, ["3", "3"]);
+    }
 }

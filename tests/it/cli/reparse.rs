@@ -1,5 +1,7 @@
 //! Pages that are kept, and read again without a network.
 
+use std::io::{BufRead, BufReader};
+
 use serde_json::Value;
 
 use super::{Folder, Ran, site};
@@ -129,4 +131,51 @@ async fn steps_again_over_kept_pages() {
         "crawl shop.toml --cache dev --fresh --progress none",
     );
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+/// Each save is read, and what differs is shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_on_every_save() {
+    let folder = Folder::new();
+    let url;
+    {
+        let site = site().await;
+        url = site.url().to_string();
+        folder.write("shop.toml", &spider(&url, "'h1'"));
+        let ran = run(&folder, "crawl shop.toml --cache keep --progress none");
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
+    let mut command = folder.nephila(&["dev", "shop.toml"]);
+    command.env("XDG_CACHE_HOME", folder.path("cache"));
+    let mut child = command.spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut until = |text: &str| {
+        let found = said
+            .by_ref()
+            .map(Result::unwrap)
+            .find(|line| line.contains(text));
+        assert!(found.is_some(), "{text}");
+    };
+    until("20 items from the kept pages");
+    until("waiting for the next save");
+    folder.write("shop.toml", &spider(&url, "{ css = 'h1', re = '^(.)' }"));
+    until("20 items: 20 changed, 0 lost, 0 new");
+    until("waiting for the next save");
+    // A file that can't be read is told of, and waited for.
+    folder.write("shop.toml", "start = 7");
+    until("shop.toml:1:");
+    until("waiting for the next save");
+    folder.write("shop.toml", &spider(&url, "'h1.none'"));
+    until("0 items: 0 changed, 20 lost, 0 new");
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("title: "), "{shown}");
+    assert_eq!(
+        shown
+            .lines()
+            .filter(|line| line.starts_with("- books "))
+            .count(),
+        20
+    );
 }
