@@ -322,6 +322,48 @@ fn commands_in_the_documentation_exist() {
     assert!(count > 3);
 }
 
+/// What `nephila COMMAND --help` says, as text of a fixed width.
+fn help(args: &[&str]) -> String {
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_nephila"))
+        .args(args)
+        .arg("--help")
+        .env("COLUMNS", "100")
+        .env_remove("NEPHILA_DB")
+        .env_remove("DATABASE_URL")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(ran.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    lines.join("\n")
+}
+
+/// `docs/commands.md` is made from the program: `UPDATE_DOCS=1 cargo test --test it docs::` writes it.
+#[test]
+fn the_reference_of_commands_is_current() {
+    let all = help(&[]);
+    let commands = all.split("Commands:\n").nth(1).unwrap();
+    let commands = commands.split("\n\n").next().unwrap().lines();
+    let names = commands.filter_map(|line| {
+        let is_name = line.starts_with("  ") && !line.starts_with("   ");
+        is_name.then(|| line.split_whitespace().next()).flatten()
+    });
+    let names: Vec<&str> = names.filter(|name| *name != "help").collect();
+    assert!(names.len() > 20, "{names:?}");
+    let mut page =
+        format!("# Commands\n\nWhat `nephila COMMAND --help` says.\n\n```text\n{all}\n```\n");
+    for name in names {
+        page.extend(["\n## ", name, "\n\n```text\n", &help(&[name]), "\n```\n"]);
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(root().join("docs/commands.md"), &page).unwrap();
+    }
+    let is_same = read("docs/commands.md") == page;
+    assert!(
+        is_same,
+        "docs/commands.md is old: UPDATE_DOCS=1 cargo test --test it docs::"
+    );
+}
+
 /// Code that only a test can run is shown as it stands in one.
 #[test]
 fn ignored_code_stands_in_a_test() {

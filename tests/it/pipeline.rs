@@ -35,7 +35,7 @@ impl Fetch for Site {
             let cells: Vec<&str> = row.split(' ').collect();
             html += "<li>";
             for (tag, cell) in ["b", "i", "u"].into_iter().zip(cells) {
-                html += &format!("<{tag}>{cell}</{tag}>");
+                html.extend(["<", tag, ">", cell, "</", tag, ">"]);
             }
         }
         let mut response = Response::new(request.url.clone(), html);
@@ -55,7 +55,7 @@ impl Shop {
                 Some(name) if name.starts_with("no-") => Ok(Processed::drop("not wanted")),
                 Some("broken") => Err("the service is down".into()),
                 Some("slow") => {
-                    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+                    tokio::time::sleep(std::time::Duration::from_mins(1)).await;
                     Ok(item.into())
                 }
                 Some("panics") => panic!("in a stage"),
