@@ -8,7 +8,7 @@ use super::{Session, find};
 use crate::cli::failure::{Failure, meant};
 use crate::cli::{output, view};
 use crate::page::{Element, Page};
-use crate::ui::{clean, plural};
+use crate::ui::{clean, count as count_of};
 
 /// Commands, what they take, and what they do.
 pub(super) const COMMANDS: [(&str, &str, &str); 15] = [
@@ -178,8 +178,13 @@ fn list(found: &[String]) -> crate::Result {
         0 => String::new(),
         more => format!(", {more} not shown"),
     };
-    output::say(&format!("{}{more}", plural(found.len() as u64, "match")));
+    output::say(&format!("{}{more}", matches(found.len())));
     Ok(())
+}
+
+fn matches(number: usize) -> String {
+    let es = if number == 1 { "" } else { "es" };
+    format!("{} match{es}", count_of(number as u64))
 }
 
 fn print(text: &str) -> crate::Result {
@@ -230,7 +235,7 @@ fn propose(page: &Page, text: &str) -> crate::Result {
         .map(|proposal| proposal.selector.chars().count())
         .max();
     for proposal in &proposals {
-        let matches = plural(proposal.matches as u64, "match");
+        let matches = matches(proposal.matches);
         let (selector, sample) = (clean(&proposal.selector), clean(&proposal.sample));
         let width = width.unwrap_or_default();
         writeln!(to, "{selector:<width$}  {matches:<11} {sample}")?;

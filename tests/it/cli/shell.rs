@@ -75,6 +75,8 @@ async fn commands_from_a_pipe() {
     // Elsewhere, relative to the page.
     let there = piped(&folder, &url, "fetch /book/8\nheaders");
     assert!(there.stdout.contains("/book/8"), "{}", there.stdout);
+    let many = piped(&folder, &url, "p");
+    assert!(many.stderr.contains(" matches"), "{}", many.stderr);
     let help = piped(&folder, &url, "help");
     for word in ["css SELECTOR", "find TEXT", "quit"] {
         assert!(help.stdout.contains(word), "{word}");
