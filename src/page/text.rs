@@ -72,6 +72,28 @@ mod tests {
         );
         check(b"\xff\xfea\0b\0", "ab", true);
     }
+
+    #[test]
+    fn long_texts_are_not_copied_in_vain() {
+        let check = |charset: &str, body: &[u8], is_copied| {
+            let url = Url::parse("http://a.example/").expect("a URL");
+            let mut response = Response::new(url, body.to_vec());
+            let value = format!("text/html; charset={charset}").parse();
+            let value = value.expect("a header");
+            response.headers.insert("content-type", value);
+            let text = Text::of(&response, 1_000_000);
+            assert_eq!(matches!(text, Text::Decoded { .. }), is_copied, "{charset}");
+        };
+        let ascii = b"plain ".repeat(20_000);
+        check("utf-8", &ascii, false);
+        check("latin1", &ascii, false);
+        check("shift_jis", &ascii, false);
+        check("utf-16", &ascii, true);
+        check("iso-2022-jp", &ascii, true);
+        check("latin1", &[&ascii[..], b"\xe9"].concat(), true);
+        check("utf-8", &[&ascii[..], b"\xe9"].concat(), true);
+    }
+
     #[test]
     fn long_texts_are_cut() {
         let check = |charset: &str, body: &[u8], most, expected: &str, is_cut| {

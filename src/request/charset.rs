@@ -65,9 +65,9 @@ pub(crate) fn decode_up_to<'a>(
             false,
         );
     }
-    if encoding == UTF_8
-        && let Ok(text) = std::str::from_utf8(bytes)
-    {
+    // Most of what goes by another name is ASCII.
+    let may_be_as_it_is = encoding == UTF_8 || encoding.is_ascii_compatible() && bytes.is_ascii();
+    if may_be_as_it_is && let Ok(text) = std::str::from_utf8(bytes) {
         return (Cow::Borrowed(text), encoding, false);
     }
     let mut decoder = encoding.new_decoder_without_bom_handling();
