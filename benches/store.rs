@@ -223,6 +223,7 @@ impl Site {
         NewRequest {
             host: self.identity.host(&origin),
             fingerprint: self.identity.fingerprint(&request, &path, None),
+            again: None,
             origin,
             path,
             seed: false,

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
+use http::Method;
 use tokio::sync::mpsc;
 use url::{Position, Url};
 
@@ -173,19 +174,38 @@ impl Shared {
                 Uncrawlable::TooLong { .. } => Refusal("length", String::new()),
                 _ => Refusal("invalid", String::new()),
             })?;
-        let nonce = (!request.dedup).then_some(nonce);
-        let fingerprint = self.fingerprint(&mut request, &path, nonce);
+        let mut fingerprint = self.fingerprint(&mut request, &path, None);
+        let mut again = None;
+        if !request.dedup {
+            let forced = self.fingerprint(&mut request, &path, Some(nonce));
+            if is_target(&request) {
+                again = Some(forced);
+            } else {
+                fingerprint = forced;
+            }
+        }
         self.vault.seal(&mut request);
         let host = self.identity.host(&origin);
         Ok(NewRequest {
             host,
             fingerprint,
+            again,
             origin,
             path,
             seed,
             request,
         })
     }
+}
+
+/// Whether a request is where another led to: that counts as seen, though it is asked for whether it was
+/// seen or not. In a loop it does not; and each link to a file has its own row.
+fn is_target(request: &Request) -> bool {
+    let mut earlier = request.redirects.iter();
+    request.method == Method::GET
+        && !request.step.is_file()
+        && !request.redirects.is_empty()
+        && !earlier.any(|earlier| is_same(earlier, &request.url))
 }
 
 /// Whether two URLs are one but for their fragments.

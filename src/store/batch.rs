@@ -16,6 +16,8 @@ pub struct NewRequest {
     pub host: HostKey,
     /// Identity within the host.
     pub fingerprint: Fingerprint,
+    /// The identity that it takes if its own is known already: it is wanted all the same.
+    pub again: Option<Fingerprint>,
     /// Scheme, host and port.
     pub origin: String,
     /// Canonical path and query.

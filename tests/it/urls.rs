@@ -53,6 +53,9 @@ impl Walk {
 
     async fn read(&self, page: Page) -> Result<Seen> {
         page.follow("a", Self::read)?;
+        if !page.css("form")?.is_empty() {
+            page.submit("form", &[], Self::read)?;
+        }
         if let Some(next) = page.header_link("next") {
             page.visit(next, Self::read)?;
         }

@@ -374,6 +374,7 @@ pub(super) async fn sample(inner: &Inner) -> String {
     let request = NewRequest {
         host: HostKey(1),
         fingerprint: Fingerprint(1),
+        again: None,
         origin: "http://a.example".into(),
         path: "/".into(),
         seed: true,

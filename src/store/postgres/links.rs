@@ -8,7 +8,7 @@ use super::Writer;
 use super::compose::{Composed, clean};
 use super::error::Failure;
 use super::skew::Skew;
-use crate::request::HostKey;
+use crate::request::{Fingerprint, HostKey};
 use crate::store::{Batch, NewRequest, PageCommit, Receipt, Verdict, spec};
 
 /// Whether a link of `_l` is new, so written that the numbers are looked up in a hash table, not joined.
@@ -24,6 +24,8 @@ struct Link<'batch> {
     /// The page it was found on: its place in the batch, and its number. None: a seed.
     parent: Option<(usize, i64)>,
     request: &'batch NewRequest,
+    /// Its identity: its own, or the one for what is known.
+    fingerprint: Fingerprint,
 }
 
 /// A page that may have led far enough: its number, its step, and how much more it must have led to of
@@ -32,6 +34,14 @@ struct Stop<'batch> {
     page: i64,
     step: &'batch str,
     enough: i64,
+}
+
+impl Link<'_> {
+    /// Its other identity, if it has one that it does not go by yet.
+    fn again(&self) -> Option<i64> {
+        let again = self.request.again?;
+        (again != self.fingerprint).then_some(again.0)
+    }
 }
 
 /// The requests of a batch.
@@ -63,17 +73,23 @@ impl<'batch> Links<'batch> {
             stops: stops(pages, writer),
             links: Vec::new(),
         };
-        let mut first = HashSet::new();
+        let (mut first, mut targets) = (HashSet::new(), HashSet::new());
         for (parent, request) in seeds.chain(found) {
             let page = parent.map(|(at, _)| at);
-            let (host, fingerprint) = (request.host, request.fingerprint);
+            let (host, own) = (request.host, request.fingerprint);
+            let is_known = writer.recent.has(host, own);
+            let fingerprint = match request.again {
+                Some(again) if is_known || !targets.insert((host, own)) => again,
+                _ => own,
+            };
             // A seed may be known and still say something new of its host.
-            let is_news = request.seed || !writer.recent.has(host, fingerprint);
+            let is_news = request.seed || request.again.is_some() || !is_known;
             if is_news && first.insert((page, host, fingerprint)) {
                 gathered.links.push(Link {
                     seq: 0,
                     parent,
                     request,
+                    fingerprint,
                 });
             }
         }
@@ -156,7 +172,11 @@ impl<'batch> Links<'batch> {
         let requests = || all.iter().map(|link| link.request);
         let places = [
             to.bind(requests().map(|new| new.host.0).collect::<Vec<_>>())?,
-            to.bind(requests().map(|new| new.fingerprint.0).collect::<Vec<_>>())?,
+            to.bind(
+                all.iter()
+                    .map(|link| link.fingerprint.0)
+                    .collect::<Vec<_>>(),
+            )?,
             to.bind(all.iter().map(|link| link.seq).collect::<Vec<_>>())?,
             to.bind(
                 all.iter()
@@ -197,12 +217,24 @@ impl<'batch> Links<'batch> {
             to.bind(requests().map(|new| clean(&new.origin)).collect::<Vec<_>>())?,
             to.bind(requests().map(|new| new.seed).collect::<Vec<_>>())?,
         ];
-        to.with(format!(
-            "{} AS MATERIALIZED (SELECT DISTINCT ON (l.host, l.fp) l.* FROM unnest({})
-               AS l (host, fp, seq, parent, due, ord, depth, step, path, args, spec, origin, seed)
-             WHERE {written} ORDER BY l.host, l.fp, NOT l.seed, l.seq)",
-            if self.stops.is_empty() { "_l" } else { "_m" },
+        let mut links = format!(
+            "unnest({}) AS l (host, fp, seq, parent, due, ord, depth, step, path, args, spec, origin, seed)",
             places.join(", ")
+        );
+        if requests().any(|new| new.again.is_some()) {
+            let again = to.bind(all.iter().map(Link::again).collect::<Vec<_>>())?;
+            links = format!(
+                "(SELECT l.host, CASE WHEN a.again IS NOT NULL AND EXISTS
+                   (SELECT FROM seen s WHERE s.host = l.host AND s.fp = l.fp) THEN a.again ELSE l.fp END AS fp,
+                 l.seq, parent, due, ord, depth, step, path, args, spec, origin, seed
+                 FROM {links} JOIN unnest({again}, {}) AS a (again, seq) ON a.seq = l.seq) l",
+                places[2]
+            );
+        }
+        to.with(format!(
+            "{} AS MATERIALIZED (SELECT DISTINCT ON (l.host, l.fp) l.* FROM {links}
+             WHERE {written} ORDER BY l.host, l.fp, NOT l.seed, l.seq)",
+            if self.stops.is_empty() { "_l" } else { "_m" }
         ));
         Ok(())
     }

@@ -52,6 +52,7 @@ impl Worker {
         NewRequest {
             host: self.identity.host(&origin),
             fingerprint: self.identity.fingerprint(&request, &path, None),
+            again: None,
             origin,
             path,
             seed: true,

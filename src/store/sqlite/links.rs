@@ -18,6 +18,18 @@ struct Link<'batch> {
     /// The page it was found on: its place in the batch, and its number. None: a seed.
     parent: Option<(usize, i64)>,
     request: &'batch NewRequest,
+    fingerprint: Fingerprint,
+}
+
+impl Link<'_> {
+    /// The same by its other identity, if it has one that it does not go by yet.
+    fn again(self) -> Option<Self> {
+        let again = self.request.again?;
+        (again != self.fingerprint).then_some(Self {
+            fingerprint: again,
+            ..self
+        })
+    }
 }
 
 /// A page that may have led far enough, and what is known of it.
@@ -124,12 +136,20 @@ impl<'batch> Links<'batch> {
             if request.seed {
                 gathered.seeds.insert(request.host, &request.origin);
             }
-            let (host, fingerprint) = (request.host, request.fingerprint);
-            let link = Link { parent, request };
-            if recent.has(host, fingerprint) {
-                gathered.count_known(&link);
-            } else if first.insert((host, fingerprint)) {
+            let link = Link {
+                parent,
+                request,
+                fingerprint: request.fingerprint,
+            };
+            if recent.has(request.host, request.fingerprint) {
+                match link.again() {
+                    Some(again) => gathered.unique.push(again),
+                    None => gathered.count_known(&link),
+                }
+            } else if first.insert(identity(&link)) {
                 gathered.unique.push(link);
+            } else {
+                gathered.unique.extend(link.again());
             }
         }
         gathered
@@ -143,6 +163,20 @@ impl<'batch> Links<'batch> {
         {
             stop.known += 1;
         }
+    }
+
+    /// Those that are known, and wanted all the same.
+    fn known_again(&self, unseen: &[Link<'batch>]) -> Vec<Link<'batch>> {
+        let all = self.unique.iter();
+        let again: Vec<_> = all.filter(|link| link.again().is_some()).collect();
+        if again.is_empty() {
+            return Vec::new();
+        }
+        let unseen: HashSet<_> = unseen.iter().map(identity).collect();
+        let known = again
+            .into_iter()
+            .filter(|link| !unseen.contains(&identity(link)));
+        known.filter_map(|link| link.again()).collect()
     }
 
     /// Drops the requests of pages for their own step that have led to enough of what is known.
@@ -174,13 +208,13 @@ impl<'batch> Links<'batch> {
         seq: &mut i64,
         known_items: impl Fn(&usize) -> u32,
     ) -> Result<Fresh, Failure> {
-        let links = unseen(db, &self.unique).await?;
+        let mut links = unseen(db, &self.unique).await?;
+        links.extend(self.known_again(&links));
         let known;
         let links = if self.stops.is_empty() {
             known = self.unique.iter().map(identity).collect();
             links
         } else {
-            let mut links = links;
             // What is dropped is not known.
             known = Vec::new();
             self.stop(&mut links, known_items);
@@ -197,7 +231,7 @@ impl<'batch> Links<'batch> {
 }
 
 fn identity(link: &Link<'_>) -> (HostKey, Fingerprint) {
-    (link.request.host, link.request.fingerprint)
+    (link.request.host, link.fingerprint)
 }
 
 impl Fresh {
@@ -226,8 +260,8 @@ async fn unseen<'batch>(
     let mut is_new = vec![false; links.len()];
     let mut start = 0;
     for (piece, mut statement) in UNSEEN.over(links) {
-        for Link { request, .. } in piece {
-            statement = statement.bind(request.host.0).bind(request.fingerprint.0);
+        for link in piece {
+            statement = statement.bind(link.request.host.0).bind(link.fingerprint.0);
         }
         for place in many::numbers(db, statement).await? {
             is_new[start + place as usize] = true;
@@ -241,10 +275,10 @@ async fn unseen<'batch>(
 async fn seen(db: &mut SqliteConnection, links: &[Link<'_>], first: i64) -> Result<(), Failure> {
     let mut seq = first;
     for (piece, mut statement) in SEEN.over(links) {
-        for Link { request, .. } in piece {
+        for link in piece {
             statement = statement
-                .bind(request.host.0)
-                .bind(request.fingerprint.0)
+                .bind(link.request.host.0)
+                .bind(link.fingerprint.0)
                 .bind(seq);
             seq += 1;
         }
@@ -284,7 +318,6 @@ async fn queue(
         for link in piece {
             let NewRequest {
                 host,
-                fingerprint,
                 origin,
                 path,
                 request,
@@ -296,7 +329,7 @@ async fn queue(
                 .bind(-i32::from(request.priority))
                 .bind(i32::from(request.depth))
                 .bind(seq)
-                .bind(fingerprint.0)
+                .bind(link.fingerprint.0)
                 .bind(&*request.step.name)
                 .bind(path.as_str())
                 .bind(request.step.args.as_deref())

@@ -50,6 +50,7 @@ impl Bed {
             NewRequest {
                 host: self.identity.host(&origin),
                 fingerprint: self.identity.fingerprint(&request, &path, None),
+                again: None,
                 origin,
                 path,
                 seed: false,

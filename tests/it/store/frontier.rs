@@ -16,6 +16,7 @@ promises! {
     requests_come_in_order,
     a_request_comes_back_as_it_was,
     a_host_keeps_its_state,
+    what_is_known_is_wanted_all_the_same,
     a_host_is_left_alone_until_its_moment,
     a_commit_after_its_release_leaves_no_idle_host,
     who_waited_longest_is_leased_first,
@@ -149,6 +150,53 @@ async fn a_request_comes_back_as_it_was(database: &Database) {
     assert_eq!(ticket.request, sent.request);
     assert_eq!(ticket.fingerprint, sent.fingerprint);
     assert_eq!(ticket.referrer, "http://a.example/".parse().ok());
+}
+
+/// Where a form led to counts as seen, and is asked for whether it was seen or not.
+async fn what_is_known_is_wanted_all_the_same(database: &Database) {
+    let crawl = database.crawl().await;
+    crawl
+        .seed(&[
+            "http://a.example/1",
+            "http://a.example/2",
+            "http://a.example/3",
+        ])
+        .await;
+    let mut tickets = crawl.take(SITE, at(0)).await;
+    let target = |path: &str, nonce| {
+        let mut target = crawl.request(&format!("http://a.example/{path}"));
+        target.again = Some(
+            crawl
+                .identity
+                .fingerprint(&target.request, &target.path, Some(nonce)),
+        );
+        target
+    };
+    let mut page = |requests| {
+        let mut page = done(&tickets.remove(0));
+        page.requests = requests;
+        page
+    };
+    // Two forms lead to what is not known; after that it is.
+    let first = page(vec![target("new", 1), target("2", 2)]);
+    let receipt = crawl
+        .commit(pages([first, page(vec![target("new", 3)])]))
+        .await;
+    let fresh: Vec<_> = receipt.pages.iter().map(|page| page.fresh).collect();
+    assert_eq!(fresh, [2, 1]);
+    let last = page(vec![
+        crawl.request("http://a.example/new"),
+        target("new", 4),
+    ]);
+    let receipt = crawl.commit(pages([last])).await;
+    assert_eq!(receipt.pages[0].fresh, 1);
+    let queued = crawl.take(SITE, at(0)).await;
+    let mut paths: Vec<_> = queued
+        .iter()
+        .map(|ticket| ticket.request.url.path())
+        .collect();
+    paths.sort_unstable();
+    assert_eq!(paths, ["/2", "/new", "/new", "/new"]);
 }
 
 async fn a_host_keeps_its_state(database: &Database) {

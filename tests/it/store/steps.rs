@@ -45,6 +45,7 @@ impl Crawl {
         NewRequest {
             host: self.identity.host(&origin),
             fingerprint: self.identity.fingerprint(&request, &path, None),
+            again: None,
             origin,
             path,
             seed: false,

@@ -68,6 +68,30 @@ async fn the_final_url_counts_as_seen() {
     assert_eq!(report.exit_code(), 0, "{:?}", groups(&report));
 }
 
+/// What a form leads to is read for the form's sake, and not once more for a link's.
+#[tokio::test]
+async fn where_a_form_leads_counts_as_seen() {
+    let form = "<form method=post action=/send></form>";
+    let web = Web::serve(move |hit: &Hit| match hit.path.as_str() {
+        "/" => Answer::html(format!("{form}<a href=/a>a</a>")),
+        "/send" => Answer::to(303, "/thanks"),
+        "/thanks" => Answer::html("<a href=/b>b</a>"),
+        "/b" => Answer::html("<a href=/thanks>back</a><a href=/c>c</a>"),
+        "/c" => Answer::html(format!("{form}<a href=/thanks>back</a>")),
+        _ => Answer::html("<p>no more"),
+    })
+    .await;
+    walk(web.url("/")).run().await.unwrap();
+    let lines = web.lines();
+    let count = |line: &str| lines.iter().filter(|sent| *sent == line).count();
+    assert_eq!(
+        (count("POST /send"), count("GET /thanks")),
+        (2, 2),
+        "{lines:?}"
+    );
+    assert_eq!(lines.len(), 8, "{lines:?}");
+}
+
 /// Where a page at `/` with one link leads whose redirect goes to `location`.
 async fn outcome(how: fn(&str) -> Answer, location: &str) -> (Vec<String>, Vec<String>) {
     let location = location.to_owned();
