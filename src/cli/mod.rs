@@ -6,7 +6,7 @@
 //! | code | means |
 //! |---|---|
 //! | 0 | done, and all is well |
-//! | 1 | done, but pages failed over the budget, nothing was scraped, or a column was lost |
+//! | 1 | done, but pages failed over the budget, nothing was scraped, a column was lost, or an expectation is not met |
 //! | 2 | wrong usage, settings or spider: nothing was fetched |
 //! | 3 | stopped at a limit with work left; the same command goes on |
 //! | 70 | something broke |
@@ -59,6 +59,7 @@ mod stats;
 mod table;
 mod trial;
 mod view;
+mod warc;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -136,6 +137,7 @@ enum Command {
     Try(Box<trial::Try>),
     Reparse(Box<reparse::Reparse>),
     Dev(dev::Dev),
+    Warc(Box<warc::Warc>),
     Snap(Box<snap::Snap>),
     Check(check::Check),
     Shell(Box<shell::Shell>),
@@ -165,6 +167,7 @@ impl Command {
             Self::Fetch(fetch) => fetch.needs_spiders(),
             Self::Try(trial) => trial.needs_spiders(),
             Self::Reparse(reparse) => reparse.needs_spiders(),
+            Self::Warc(warc) => warc.needs_spiders(),
             Self::Snap(snap) => snap.needs_spiders(),
             Self::Shell(shell) => shell.needs_spiders(),
             Self::View(view) => view.needs_spiders(),
@@ -224,6 +227,7 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
         Command::Explain(explain) => block_on(explain.run(db)),
         Command::Gen(generate) => block_on(generate.run()),
         Command::Try(trial) => block_on(trial.run()),
+        Command::Warc(warc) => warc.run(),
         Command::Dev(dev) => block_on(dev.run()),
         Command::Reparse(reparse) => block_on(reparse.run(db)),
         Command::Snap(snap) => block_on(snap.run()),

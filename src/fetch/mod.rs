@@ -16,6 +16,7 @@ mod suspects;
 mod tls;
 mod budget;
 mod wait;
+mod warc;
 mod guard;
 mod decode;
 mod failure;
@@ -34,6 +35,7 @@ pub(crate) use guard::address_of;
 pub use guard::{Guard, Refused};
 pub use middleware::{Middleware, Middlewares, Next};
 pub use session::{Identity, Sessions};
+pub use warc::{WarcReader, WarcWriter};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,15 +1,18 @@
 //! Pages that crawls of a spider have kept, to be read again without a network.
 
+use std::io;
 use std::sync::Arc;
 
 use http::StatusCode;
 use jiff::Timestamp;
+use sha2::Digest;
 
 use super::disk::Disk;
 use super::entry::Entry;
-use super::owned_by;
+use super::{Key, asked, hex, owned_by};
+use crate::clock;
 use crate::fetch::FetchSetupError;
-use crate::request::Response;
+use crate::request::{Request, Response, StepRef};
 use crate::settings::Settings;
 
 /// The pages that crawls of one spider and set of arguments have kept: those with the setting `cache` at
@@ -17,7 +20,7 @@ use crate::settings::Settings;
 #[derive(Clone, Debug)]
 pub struct KeptPages {
     disk: Arc<Disk>,
-    owner: String,
+    owner: [u8; 32],
     max_body: usize,
 }
 
@@ -44,17 +47,18 @@ impl KeptPages {
         let disk = Disk::new(root.join("dev"), settings.cache_size as u64, age);
         Ok(Self {
             disk: Arc::new(disk),
-            owner: super::hex(&owned_by(&[spider, args])),
+            owner: owned_by(&[spider, args]),
             max_body: settings.max_body,
         })
     }
 
     /// All of them, by URL. Blocks on the disk.
     pub fn list(&self) -> Vec<KeptPage> {
+        let owner = hex(&self.owner);
         let mut pages: Vec<KeptPage> = self
             .disk
             .entries()
-            .filter(|entry| entry.owner == self.owner && !entry.step.is_empty())
+            .filter(|entry| entry.owner == owner && !entry.step.is_empty())
             .map(|mut entry| KeptPage {
                 step: std::mem::take(&mut entry.step),
                 args: entry.args.take(),
@@ -64,6 +68,23 @@ impl KeptPages {
             .collect();
         pages.sort_by(|one, other| one.url().cmp(other.url()));
         pages
+    }
+
+    /// Keeps an answer to a plain GET, for a step: a crawl with the setting `cache` at `dev` finds it. Blocks on
+    /// the disk.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn keep(&self, step: &str, response: &Response, at: Option<Timestamp>) -> io::Result<()> {
+        let request = Request::new(response.url.clone(), StepRef::named("kept"));
+        let key = Key(hex(&asked(&self.owner, &request).finalize()));
+        let entry = Entry {
+            owner: hex(&self.owner),
+            step: step.to_owned(),
+            at: at.or_else(|| Some(clock::now())),
+            ..Entry::of(response, None)
+        };
+        self.disk.store(&key, entry, &response.body)
     }
 
     /// The answer, if its body is still there. Blocks on the disk.

@@ -83,18 +83,7 @@ impl Cache {
 
     /// What a request's page is found by.
     fn key(&self, request: &Request, sent: &HeaderMap) -> Key {
-        let mut hash = Sha256::new();
-        hash.update(self.owner);
-        let url = &request.url[..url::Position::AfterQuery];
-        // Of a pool, any session would do: what tells them apart are the credentials.
-        let session = request.session.identity().unwrap_or_default();
-        for part in [request.method.as_str(), url, session] {
-            hash.update(part.len().to_le_bytes());
-            hash.update(part);
-        }
-        let body = request.body.as_deref().unwrap_or_default();
-        hash.update(body.len().to_le_bytes());
-        hash.update(body);
+        let mut hash = asked(&self.owner, request);
         // The cookies of a replayed login are not there, so they must not be asked for.
         let cookies = match self.mode {
             CacheMode::Http => sent,
@@ -246,6 +235,23 @@ impl Middleware for Cache {
             self.replay(request, next).await
         }
     }
+}
+
+/// What a request asks for, as whom; credentials left out.
+fn asked(owner: &[u8; 32], request: &Request) -> Sha256 {
+    let mut hash = Sha256::new();
+    hash.update(owner);
+    let url = &request.url[..url::Position::AfterQuery];
+    // Of a pool, any session would do: what tells them apart are the credentials.
+    let session = request.session.identity().unwrap_or_default();
+    for part in [request.method.as_str(), url, session] {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    let body = request.body.as_deref().unwrap_or_default();
+    hash.update(body.len().to_le_bytes());
+    hash.update(body);
+    hash
 }
 
 /// Who kept a page: a spider and its arguments.

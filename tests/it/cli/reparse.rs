@@ -133,6 +133,55 @@ async fn steps_again_over_kept_pages() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
 }
 
+/// Kept pages become an archive, and those of an archive are kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn web_archives() {
+    let folder = Folder::new();
+    let url;
+    {
+        let site = site().await;
+        url = site.url().to_string();
+        let text = spider(&url, "'h1'").replace("[step.book]", "[step.book]\nurl = '/book/{id}'");
+        folder.write("shop.toml", &text);
+        let none = run(&folder, "warc shop.toml -o a.warc.gz");
+        assert_eq!(none.code, 2, "{}", none.stderr);
+        let ran = run(&folder, "crawl shop.toml --cache keep --progress none");
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
+    let ran = run(&folder, "warc shop.toml -o a.warc.gz");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("21 pages in a.warc.gz"),
+        "{}",
+        ran.stderr
+    );
+    let before = run(&folder, "reparse shop.toml").stdout;
+    std::fs::remove_dir_all(folder.path("cache")).unwrap();
+    assert_eq!(run(&folder, "reparse shop.toml").code, 2);
+    let ran = run(&folder, "warc shop.toml --import a.warc.gz");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("21 pages kept of a.warc.gz"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(run(&folder, "reparse shop.toml").stdout, before);
+    // And a crawl takes them, without a network; robots.txt is none of them.
+    let ran = run(
+        &folder,
+        "crawl shop.toml --cache dev --fresh --progress none -s robots=ignore",
+    );
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    folder.write("b.warc", "<html>");
+    let wrong = run(&folder, "warc shop.toml --import b.warc");
+    assert_eq!(wrong.code, 2);
+    assert!(
+        wrong.stderr.contains("can't read b.warc: no WARC"),
+        "{}",
+        wrong.stderr
+    );
+}
+
 /// Each save is read, and what differs is shown.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_differs_on_every_save() {
