@@ -80,6 +80,7 @@
 //! * Crawls in your own program: [`Crawl`], its [`stream`](Crawl::stream) and
 //!   [hooks](Crawl::on_event), stages around
 //!   the fetch ([`Middleware`](fetch::Middleware)), another [`Fetch`](fetch::Fetch)
+//! * Between the step and the database: [`pipeline`]; tests of spiders: [`testing`]
 //! * Every setting with its default: [`Settings`](settings::Settings)
 //! * How it works inside: `ARCHITECTURE.md`; guides: `docs/`
 
