@@ -63,8 +63,10 @@ CREATE TABLE host (
     delay    bigint  NOT NULL DEFAULT 0,
     ceiling  bigint  NOT NULL DEFAULT 0,
     day      bigint  NOT NULL DEFAULT 0,
-    sent     bigint  NOT NULL DEFAULT 0
+    sent     bigint  NOT NULL DEFAULT 0,
+    pace     bigint                           -- hash of the group whose pace it keeps: one process has it at a time
 ) WITH (fillfactor = 80);
+CREATE INDEX host_pace ON host (pace) WHERE pace IS NOT NULL AND run IS NOT NULL;
 CREATE INDEX host_free ON host (crawl, lease_at) WHERE run IS NULL AND lease_at IS NOT NULL;
 CREATE INDEX host_held ON host (run) WHERE run IS NOT NULL;
 CREATE INDEX host_seed ON host (crawl) WHERE seed;

@@ -26,10 +26,10 @@ use super::{Crawl, CrawlError, StopHandle};
 use crate::clock;
 use crate::fetch::{BlockPages, Cache, DynFetch, HttpFetch, Middlewares};
 use crate::policy::params::ParamRules;
-use crate::policy::scope::Scope;
+use crate::policy::scope::{Scope, registrable};
 use crate::policy::traps::Traps;
 use crate::request::{Identity, KnownLinks, Request, Revisit, without_logins};
-use crate::settings::Settings;
+use crate::settings::{PolitenessBy, Settings};
 use crate::spider::{Seeds, Spider, StepInfo, revisits};
 use crate::store::{self, Begin, End, Finished, Resumed, Rule, Store, StoreError};
 
@@ -88,6 +88,9 @@ impl Crawl {
             },
         };
         let began = store.begin(opening).await?;
+        if settings.politeness == PolitenessBy::Domain {
+            store.group_by(domain_of);
+        }
         let requeued = match self.retry {
             Some(pages) => store.requeue(pages).await?,
             None => 0,
@@ -182,6 +185,12 @@ pub(super) fn built_in(
         stages = stages.with(blocks);
     }
     Ok(stages)
+}
+
+/// The registrable domain of an origin.
+fn domain_of(origin: &str) -> Option<String> {
+    let url = url::Url::parse(origin).ok()?;
+    Some(registrable(&url).to_owned())
 }
 
 /// Which pages of a spider's steps a new round asks for.

@@ -254,6 +254,12 @@ pub trait Store: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(Beat::default())))
     }
 
+    /// Tells which hosts share one pace, by a name for the group of each origin: of a group, only one process
+    /// at a time has hosts. Called after [`begin`](Store::begin), before the first commit.
+    fn group_by(&self, of: fn(&str) -> Option<String>) {
+        let _ = of;
+    }
+
     /// What other processes have learnt since the last call, or since the run began.
     fn news(&self) -> BoxFuture<'_, Result<News, StoreError>> {
         Box::pin(std::future::ready(Ok(News::default())))

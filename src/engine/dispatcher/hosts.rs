@@ -211,6 +211,10 @@ impl Dispatcher {
             // Its other hosts may have been asked just before the run that ended.
             now = now.max(self.started + delay);
         }
+        if self.start.lapses.is_some() {
+            // Another process may have had the group a moment ago.
+            now += delay;
+        }
         self.frontier.join(key, group, delay, now);
         self.begin(key);
     }

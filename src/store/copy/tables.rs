@@ -242,6 +242,7 @@ fn host() -> Table {
             vec![
                 boolean("seed"),
                 column(Kind::Integer, "lease_at").by(FREE_ON_SQLITE, FREE_ON_POSTGRES),
+                column(Kind::Integer, "pace").on_postgres("NULL"),
                 boolean("lapsed").by("lapsed OR run IS NOT NULL", "lapsed OR run IS NOT NULL"),
             ],
         ],

@@ -129,9 +129,12 @@ fn compose(
     if has_links {
         let told = active.told();
         let to = &mut statement;
-        parts
-            .links
-            .write(to, &inner.skew, (&crawl, told), (has_pages, tables.len()))?;
+        parts.links.write(
+            to,
+            (inner, active),
+            (&crawl, told),
+            (has_pages, tables.len()),
+        )?;
     }
     // Each part begins when the one before it has its locks.
     let after = if has_links {

@@ -83,6 +83,8 @@ impl Server {
             ("enable_hashjoin", "off".to_owned()),
             ("enable_mergejoin", "off".to_owned()),
             ("jit", "off".to_owned()),
+            // The plan does not depend on the values, and a commit's takes longer to make than to carry out.
+            ("plan_cache_mode", "force_generic_plan".to_owned()),
         ];
         self.first(true, |options| options.options(set.clone()))
             .await

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
+use sqlx::{Connection, PgConnection};
 
 use super::error::Failure;
 use super::{Active, Cells, Inner, cell, live, pages};
@@ -32,6 +32,8 @@ const COMPANY: i64 = 500;
 /// has no rows is parked.
 pub(super) const LEASE: &str = "WITH due AS MATERIALIZED
   (SELECT id, lapsed, lease_at FROM host WHERE crawl = $1 AND run IS NULL AND lease_at <= $2
+     AND (pace IS NULL OR (pace = ANY($7::bigint[]) AND NOT EXISTS
+       (SELECT 1 FROM host o WHERE o.pace = host.pace AND o.run IS NOT NULL AND o.run <> $4)))
    ORDER BY lease_at LIMIT $3 FOR UPDATE SKIP LOCKED),
 first AS MATERIALIZED
   (SELECT due.*,
@@ -53,6 +55,11 @@ taken AS
 SELECT t.id, t.origin, t.seed, t.next_at, t.errors, r.status, r.body, r.at,
   t.delay, t.ceiling, t.day, t.sent, t.lapsed, t.run IS NOT NULL
 FROM taken t LEFT JOIN robots r ON r.host = t.id ORDER BY t.lease_at, t.id";
+
+/// Groups of due hosts that nobody else takes hosts of at this moment.
+const GROUPS: &str = "SELECT pace FROM (SELECT DISTINCT pace FROM (SELECT pace FROM host
+  WHERE crawl = $1 AND run IS NULL AND lease_at <= $2 AND pace IS NOT NULL
+  ORDER BY lease_at LIMIT $3) due) due WHERE pg_try_advisory_xact_lock(pace)";
 
 /// Takes hosts that have something to do now.
 pub(super) async fn lease(
@@ -77,6 +84,34 @@ pub(super) async fn lease(
     if stray {
         live::free_strays(db, &active, &held).await?;
     }
+    let leased = if inner.group_of.get().is_some() {
+        // A statement sees what was committed before it began, so the groups are locked in one of their
+        // own: what their last holder has done with them is seen by the next.
+        let mut transaction = db.begin().await?;
+        let groups: Vec<i64> = sqlx::query_scalar(GROUPS)
+            .bind(active.crawl)
+            .bind(now)
+            .bind(limit as i64)
+            .fetch_all(&mut *transaction)
+            .await?;
+        let leased = take_due(&mut transaction, &inner, &active, (limit, now), &groups).await?;
+        transaction.commit().await?;
+        leased
+    } else {
+        take_due(db, &inner, &active, (limit, now), &[]).await?
+    };
+    writer.stray = false;
+    writer.held.extend(leased.iter().map(|host| host.key));
+    Ok(leased)
+}
+
+async fn take_due(
+    db: &mut PgConnection,
+    inner: &Inner,
+    active: &Active,
+    (limit, now): (usize, i64),
+    groups: &[i64],
+) -> Result<Vec<Host>, Failure> {
     let mut leased = Vec::new();
     while leased.len() < limit {
         let rows = sqlx::query(LEASE)
@@ -86,6 +121,7 @@ pub(super) async fn lease(
             .bind(active.run)
             .bind(&active.steps)
             .bind(OTHERS)
+            .bind(groups)
             .fetch_all(&mut *db)
             .await?;
         if rows.is_empty() {
@@ -93,12 +129,10 @@ pub(super) async fn lease(
         }
         for row in rows {
             if cell(&row, 13)? {
-                leased.push(read(&row, &inner)?);
+                leased.push(read(&row, inner)?);
             }
         }
     }
-    writer.stray = false;
-    writer.held.extend(leased.iter().map(|host| host.key));
     Ok(leased)
 }
 
@@ -203,7 +237,11 @@ pub(super) async fn rest(inner: Arc<Inner>) -> Result<Rest, Failure> {
         .fetch_one(&mut *db)
         .await?;
     let mut cells = Cells::of(&row);
-    let (free, mine): (Option<i64>, Option<i64>) = (cells.next()?, cells.next()?);
+    let (mut free, mine): (Option<i64>, Option<i64>) = (cells.next()?, cells.next()?);
+    if inner.group_of.get().is_some() {
+        // It may be free and yet not to be had, because another process has its group.
+        free = free.map(|at| at.max(later));
+    }
     let others = cells.next::<bool>()?.then_some(later);
     let step: Option<String> = cells.next()?;
     let is_parked: bool = cells.next()?;
@@ -256,4 +294,4 @@ async fn is_for_others(db: &mut PgConnection, active: &Active) -> Result<bool, F
 
 /// The statements whose plans are promised.
 #[cfg(test)]
-pub(super) const HOT: [&str; 3] = [LEASE, RELEASE, LEFT];
+pub(super) const HOT: [&str; 4] = [LEASE, GROUPS, RELEASE, LEFT];

@@ -1,13 +1,15 @@
 //! Requests on their way into the queue: what is new, and which hosts it wakes.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hasher;
 
+use siphasher::sip::SipHasher13;
 use sqlx::PgConnection;
 
-use super::Writer;
 use super::compose::{Composed, clean};
 use super::error::Failure;
 use super::skew::Skew;
+use super::{Active, Inner, Writer};
 use crate::request::{Fingerprint, HostKey};
 use crate::store::{Batch, NewRequest, PageCommit, Receipt, Verdict, spec};
 
@@ -117,7 +119,7 @@ impl<'batch> Links<'batch> {
     pub(super) fn write(
         &self,
         to: &mut Composed,
-        skew: &Skew,
+        (inner, active): (&Inner, &Active),
         (crawl, told): (&str, i64),
         (has_pages, tables): (bool, usize),
     ) -> Result<(), Failure> {
@@ -126,20 +128,21 @@ impl<'batch> Links<'batch> {
         } else {
             "l.parent IS NULL"
         };
-        self.write_links(to, skew, told, written)?;
+        self.write_links(to, (inner, active), told, written)?;
         self.write_stops(to, tables)?;
         write_queue(to);
         let told = to.bind(told)?;
         // `seen` is done with before a host is locked: all commits keep this order.
         to.with(format!(
             "_k AS MATERIALIZED (SELECT host AS id, min(origin) AS origin, bool_or(seed) AS seed,
-               greatest(min(due) FILTER (WHERE is_new), {told}) AS due, bool_or(is_new) AS wakes
-             FROM (SELECT l.host, l.origin, l.seed, l.due, {IS_NEW} AS is_new FROM _l l) l
+               greatest(min(due) FILTER (WHERE is_new), {told}) AS due, bool_or(is_new) AS wakes,
+               min(pace) AS pace
+             FROM (SELECT l.host, l.origin, l.seed, l.due, l.pace, {IS_NEW} AS is_new FROM _l l) l
              GROUP BY host HAVING bool_or(is_new) OR bool_or(seed) ORDER BY host)"
         ));
         to.with(format!(
-            "_h AS (INSERT INTO host (id, crawl, origin, seed, lease_at)
-             SELECT id, {crawl}, origin, seed, CASE WHEN wakes THEN due END FROM _k
+            "_h AS (INSERT INTO host (id, crawl, origin, seed, lease_at, pace)
+             SELECT id, {crawl}, origin, seed, CASE WHEN wakes THEN due END, pace FROM _k
              WHERE (SELECT true FROM host x WHERE x.id = _k.id) IS NULL ORDER BY id
              ON CONFLICT (id) DO UPDATE SET seed = host.seed OR excluded.seed,
                lease_at = CASE WHEN host.run IS NULL THEN least(host.lease_at, excluded.lease_at)
@@ -147,7 +150,7 @@ impl<'batch> Links<'batch> {
              RETURNING id)"
         ));
         to.with(
-            "_w AS (UPDATE host SET seed = host.seed OR k.seed,
+            "_w AS (UPDATE host SET seed = host.seed OR k.seed, pace = coalesce(host.pace, k.pace),
                lease_at = CASE WHEN host.run IS NULL AND k.wakes
                  THEN least(host.lease_at, greatest(host.next_at, k.due)) ELSE host.lease_at END
              FROM (SELECT k.* FROM _k k CROSS JOIN LATERAL
@@ -164,7 +167,7 @@ impl<'batch> Links<'batch> {
     fn write_links(
         &self,
         to: &mut Composed,
-        skew: &Skew,
+        (inner, active): (&Inner, &Active),
         told: i64,
         written: &str,
     ) -> Result<(), Failure> {
@@ -185,7 +188,7 @@ impl<'batch> Links<'batch> {
             )?,
             to.bind(
                 requests()
-                    .map(|new| due(new, skew, told))
+                    .map(|new| due(new, &inner.skew, told))
                     .collect::<Vec<_>>(),
             )?,
             to.bind(
@@ -216,9 +219,10 @@ impl<'batch> Links<'batch> {
             )?,
             to.bind(requests().map(|new| clean(&new.origin)).collect::<Vec<_>>())?,
             to.bind(requests().map(|new| new.seed).collect::<Vec<_>>())?,
+            to.bind(paces(inner, active, requests()))?,
         ];
         let mut links = format!(
-            "unnest({}) AS l (host, fp, seq, parent, due, ord, depth, step, path, args, spec, origin, seed)",
+            "unnest({}) AS l (host, fp, seq, parent, due, ord, depth, step, path, args, spec, origin, seed, pace)",
             places.join(", ")
         );
         if requests().any(|new| new.again.is_some()) {
@@ -226,7 +230,7 @@ impl<'batch> Links<'batch> {
             links = format!(
                 "(SELECT l.host, CASE WHEN a.again IS NOT NULL AND EXISTS
                    (SELECT FROM seen s WHERE s.host = l.host AND s.fp = l.fp) THEN a.again ELSE l.fp END AS fp,
-                 l.seq, parent, due, ord, depth, step, path, args, spec, origin, seed
+                 l.seq, parent, due, ord, depth, step, path, args, spec, origin, seed, pace
                  FROM {links} JOIN unnest({again}, {}) AS a (again, seq) ON a.seq = l.seq) l",
                 places[2]
             );
@@ -332,6 +336,28 @@ fn stops<'batch>(pages: &[(usize, &'batch PageCommit)], writer: &Writer) -> Vec<
     };
     ended.filter_map(stop).collect()
 }
+/// Hashes of the groups of hosts; one for each host, as far as there are groups.
+fn paces<'a>(
+    inner: &Inner,
+    active: &Active,
+    requests: impl Iterator<Item = &'a NewRequest>,
+) -> Vec<Option<i64>> {
+    let group_of = inner.group_of.get();
+    let pace = |origin: &str| {
+        let mut hasher = SipHasher13::new_with_keys(active.crawl.unsigned_abs(), 0);
+        hasher.write(group_of?(origin)?.as_bytes());
+        Some(hasher.finish() as i64)
+    };
+    // Most requests of a batch are of few hosts.
+    let mut known = HashMap::<&str, Option<i64>>::new();
+    let paces = requests.map(|new| {
+        *known
+            .entry(&new.origin)
+            .or_insert_with(|| pace(&new.origin))
+    });
+    paces.collect()
+}
+
 fn due(new: &NewRequest, skew: &Skew, told: i64) -> i64 {
     match new.request.not_before.map(|moment| skew.theirs(moment)) {
         Some(moment) if moment > told => moment,

@@ -42,7 +42,7 @@ pub(super) use self::reader::PostgresReader;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -79,6 +79,8 @@ struct Inner {
     /// The crawl that has ended last.
     ended: RwLock<Option<Arc<Active>>>,
     skew: Skew,
+    /// Names the group of an origin whose pace it keeps; none: every host has its own.
+    group_of: OnceLock<fn(&str) -> Option<String>>,
 }
 
 /// The connection that writes, and what it knows of the committed database.
@@ -185,6 +187,7 @@ impl Postgres {
             active: RwLock::new(None),
             ended: RwLock::new(None),
             skew: Skew::default(),
+            group_of: OnceLock::new(),
         })))
     }
 
@@ -286,6 +289,11 @@ impl Store for Postgres {
                 }
             }
         })
+    }
+
+    fn group_by(&self, of: fn(&str) -> Option<String>) {
+        // A store is told once; another crawl of this process has the same settings or another store.
+        let _ = self.0.group_of.set(of);
     }
 
     fn lease(&self, limit: usize, now: Timestamp) -> BoxFuture<'_, Result<Vec<Host>, StoreError>> {

@@ -30,7 +30,11 @@ impl Bed {
         let starts = sites.iter().map(|site| site.page(&start)).collect();
         Self {
             sites,
-            fleet: Fleet { starts, db },
+            fleet: Fleet {
+                starts,
+                db,
+                by_domain: false,
+            },
         }
     }
 

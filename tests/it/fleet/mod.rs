@@ -6,6 +6,7 @@
 
 mod connection;
 mod faults;
+mod groups;
 mod rounds;
 
 use std::process::{Child, Command, Stdio};
@@ -14,6 +15,7 @@ use std::time::Duration;
 use nephila::Crawl;
 use nephila::engine::Stop;
 use nephila::prelude::*;
+use nephila::settings::PolitenessBy;
 use nephila::site::{Hit, Site};
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -44,6 +46,8 @@ struct Visit {
 struct Fleet {
     starts: Vec<Url>,
     db: String,
+    /// The hosts of a domain share one pace.
+    by_domain: bool,
 }
 
 #[spider]
@@ -71,6 +75,9 @@ impl Fleet {
             settings.lease = LEASE;
             settings.commit_pages = 10;
             settings.retry_delay = Duration::from_millis(10);
+            if self.by_domain {
+                settings.politeness = PolitenessBy::Domain;
+            }
         });
         crawl.run().await.unwrap().stop
     }
@@ -183,6 +190,7 @@ async fn processes_die_and_stand_still_and_the_crawl_is_whole() {
     let fleet = Fleet {
         starts: sites.iter().map(|site| site.page(&start)).collect(),
         db: db.clone(),
+        by_domain: false,
     };
     let mut random = fastrand::Rng::with_seed(7);
     let hits = || sites.iter().map(Site::hits).sum::<usize>();

@@ -39,9 +39,14 @@ cat >/dev/null
 impl Server {
     /// Starts one of its own; none if PostgreSQL is not installed.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with("")
+    }
+
+    /// The same, with options for `postgres`.
+    pub(crate) fn start_with(options: &str) -> Option<Self> {
         let bin = binaries()?;
         for _ in 0..3 {
-            if let Some(server) = Self::try_start(&bin, "") {
+            if let Some(server) = Self::try_start(&bin, "", options) {
                 return Some(server);
             }
         }
@@ -51,14 +56,14 @@ impl Server {
     /// Starts a standby of it, which follows it.
     pub(crate) fn standby(&self) -> Self {
         let port = self.port().to_string();
-        Self::try_start(&self.bin, &port).expect("a standby starts")
+        Self::try_start(&self.bin, &port, "").expect("a standby starts")
     }
 
     pub(crate) fn port(&self) -> u16 {
         url::Url::parse(&self.url).unwrap().port().unwrap()
     }
 
-    fn try_start(bin: &Path, primary: &str) -> Option<Self> {
+    fn try_start(bin: &Path, primary: &str, options: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let port = TcpListener::bind("127.0.0.1:0")
@@ -68,7 +73,7 @@ impl Server {
             .port();
         let options = format!(
             "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off \
-             -c max_connections=200 -c shared_buffers=64MB -c max_prepared_transactions=0"
+             -c max_connections=200 -c shared_buffers=64MB -c max_prepared_transactions=0 {options}"
         );
         let mut keeper = as_user(folder.path(), "sh")
             .args(["-c", KEEP])
