@@ -262,7 +262,7 @@ mod tests {
         );
         check(
             "postgres://ann:secret@one,two:6000,[::1]/x?target_session_attrs=any",
-            "postgres://one:5432,two:6000,::1:5432/x",
+            "postgres://one:5432,two:6000,[::1]:5432/x",
         );
         let error = Server::parse("postgres://ann:secret@db.example:port/x").unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");
