@@ -88,9 +88,7 @@ impl Crawl {
             },
         };
         let began = store.begin(opening).await?;
-        if settings.politeness == PolitenessBy::Domain {
-            store.group_by(domain_of);
-        }
+        group_hosts(&settings, &*store);
         let requeued = match self.retry {
             Some(pages) => store.requeue(pages).await?,
             None => 0,
@@ -185,6 +183,13 @@ pub(super) fn built_in(
         stages = stages.with(blocks);
     }
     Ok(stages)
+}
+
+/// Tells the store which hosts share a pace, as far as that is known before they are asked.
+fn group_hosts(settings: &Settings, store: &dyn Store) {
+    if settings.politeness == PolitenessBy::Domain {
+        store.group_by(domain_of);
+    }
 }
 
 /// The registrable domain of an origin.
