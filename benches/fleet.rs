@@ -356,6 +356,7 @@ impl Site {
             origin,
             path,
             seed: false,
+            again: None,
             request,
         }
     }
