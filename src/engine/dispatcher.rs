@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use url::Url;
 
-use self::hosts::{Errands, Known, Strangers};
+use self::hosts::{Errands, Known, Standings, Strangers};
 use self::leases::UnderWay;
 use self::looks::InHand;
 use super::committer::Committed;
@@ -141,6 +141,7 @@ pub(super) struct Dispatcher {
     /// Hosts whose robots.txt is to be fetched, and when.
     errands: Errands,
     strangers: Strangers,
+    standings: Standings,
     /// Logins that wait for their turn.
     turns: Vec<Waiting>,
     fetching: usize,
@@ -195,6 +196,7 @@ impl Dispatcher {
             known: HostMap::default(),
             errands: Errands::default(),
             strangers: Strangers::default(),
+            standings: Standings::default(),
             caught: 0,
             host_pages: HostPages::new(shared.settings.max_pages_per_host),
             turns: Vec::new(),

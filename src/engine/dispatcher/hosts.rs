@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Dispatcher, Message, Waiting, timestamp};
+use super::{Dispatcher, MAX_HOSTS, Message, Waiting, timestamp};
 use crate::clock;
 use crate::engine::committer::Entry;
 use crate::engine::event::Event;
@@ -105,6 +105,20 @@ impl Strangers {
     }
 }
 
+/// How hosts that were given back have answered: what they are asked next they are asked by the same
+/// process, and a page that never answers must not look like a host that never did.
+#[derive(Default)]
+pub(super) struct Standings(HostMap<Standing>);
+
+impl Standings {
+    fn keep(&mut self, key: HostKey, standing: Standing) {
+        if self.0.len() >= MAX_HOSTS {
+            self.0.clear();
+        }
+        self.0.insert(key, standing);
+    }
+}
+
 /// How many requests a host may have today.
 pub(super) struct Quota {
     per_day: u64,
@@ -177,7 +191,8 @@ impl Dispatcher {
         if known.throttle.is_some() {
             self.frontier.throttle(key, delay);
         }
-        self.known.insert(key, known);
+        let standing = self.standings.0.remove(&key).unwrap_or_default();
+        self.known.insert(key, Known { standing, ..known });
         self.reserve(key);
         self.find_group(key, &origin, politeness.delay);
     }
@@ -267,11 +282,14 @@ impl Dispatcher {
         (politeness, known)
     }
 
-    /// Hosts that are given back: what is known of them is forgotten, but for when they were asked.
+    /// Hosts that are given back: what is known of them is forgotten, but for when they were asked, and
+    /// how they answered.
     pub(super) fn forget(&mut self, hosts: &[(Host, Instant)]) {
         let now = Instant::now();
         for (host, next) in hosts {
-            self.known.remove(&host.key);
+            if let Some(known) = self.known.remove(&host.key) {
+                self.standings.keep(host.key, known.standing);
+            }
             self.errands.remove(host.key);
             self.strangers.note(host.key, *next, now);
         }
@@ -669,10 +687,12 @@ impl Dispatcher {
         let Some(known) = self.known.get_mut(&exchange.key.host) else {
             return Blame::Host;
         };
-        let said_when = trouble.is_credible;
-        known
+        let (said_when, tries) = (trouble.is_credible, exchange.tries);
+        let blame = known
             .standing
-            .blame(trouble.class, said_when, exchange.started, exchange.tries)
+            .blame(trouble.class, said_when, exchange.started, tries);
+        tracing::debug!(class = %trouble.class, said_when, tries, ?blame, "a host in trouble, or a page");
+        blame
     }
 
     /// A host answered, and well.

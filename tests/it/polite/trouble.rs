@@ -105,6 +105,31 @@ async fn a_host_whose_answers_begin_is_alive() {
     assert_eq!(errors, [("timeout", 39)]);
 }
 
+/// A host that has nothing due is given back between the tries; that it answered well is remembered.
+#[tokio::test]
+async fn pages_that_never_answer_are_no_dead_host() {
+    let web = Web::new(|url, _| match url.path() {
+        "/robots.txt" => Ok(status(url, 404)),
+        "/" => Ok(page(url, &LINKS)),
+        "/A" | "/B" | "/C" | "/D" => Err(FetchError::new(FailureKind::Timeout, "no answer")),
+        _ => Ok(page(url, &[])),
+    });
+    let report = crawl(seed())
+        .with(|settings| {
+            settings.delay = Some(Duration::ZERO);
+            settings.max_host_errors = 1;
+            settings.retries = 2;
+            settings.retry_delay = Duration::from_millis(200);
+        })
+        .fetch(web)
+        .run()
+        .await
+        .unwrap();
+    let errors = report.statistics.errors.iter();
+    let errors: Vec<_> = errors.map(|group| (&*group.reason, group.count)).collect();
+    assert_eq!(errors, [("timeout", 4)]);
+}
+
 #[tokio::test]
 async fn a_host_that_comes_back_is_asked_at_full_speed_again() {
     let web = Web::new(|url, number| match url.path() {
