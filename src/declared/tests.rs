@@ -142,7 +142,7 @@ fn mistakes_say_where() {
     check(
         "\"@url\"",
         "\"@ulr\"",
-        "18:7: no `@ulr`; there are @url, @status, @depth",
+        "18:7: no `@ulr`; there are @url, @status, @depth, @main",
     );
     check(
         "{site}\"",
