@@ -107,9 +107,18 @@ fn kind(error: &sqlx::Error) -> Kind {
 }
 
 fn message(error: &sqlx::Error) -> String {
-    error
-        .as_database_error()
-        .map_or_else(|| error.to_string(), |error| error.message().to_owned())
+    let Some(said) = error.as_database_error() else {
+        return error.to_string();
+    };
+    let message = said.message().to_owned();
+    match said.code().as_deref() {
+        // A prepared statement that another client of a pooler has made, or that this one has made elsewhere.
+        Some("42P05" | "26000") => format!(
+            "{message} (a pooler in transaction mode? it must keep prepared statements: PgBouncer 1.21 with \
+             max_prepared_statements, or pool_mode = session)"
+        ),
+        _ => message,
+    }
 }
 
 /// Why a database can't be used at all; that a server is away or full may change.

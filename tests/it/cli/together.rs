@@ -6,6 +6,7 @@ use std::time::Duration;
 use nephila::site::{Options, Site};
 use nephila::store;
 use regex::Regex;
+use sqlx::Connection;
 
 use super::{Folder, Ran, normalised, site_with};
 use crate::postgres;
@@ -115,4 +116,56 @@ async fn each_process_says_the_same() {
         });
     assert_eq!(sums, (pages, (sites.len() * 40) as i64), "{said}");
     assert_eq!(line.captures_iter(&said).count(), 4);
+}
+
+/// While a new version is rolled out, the old one joins in and leaves alone what it does not know.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_versions_work_side_by_side() {
+    let Some((new, sites, db)) = bed(3).await else {
+        return;
+    };
+    let old = Folder::new();
+    old.write("books.toml", &new.read("books.toml"));
+    let spider = new.read("books.toml");
+    let spider = spider.replace(
+        "\"li.next a\" = \"list\"\n",
+        "\"li.next a\" = \"list\"\n\"a[href^='/category/']\" = \"shelf\"\n",
+    );
+    new.write("books.toml", &(spider + "\n[step.shelf]\n"));
+    let first = start(&new, &db);
+    let waits = "SELECT count(*) FROM queue WHERE step = 'shelf'";
+    while number(&db, waits).await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let (first, second) = tokio::join!(end(first), end(start(&old, &db)));
+    assert_eq!(
+        (first.code, second.code),
+        (0, 0),
+        "{}\n{}",
+        first.stderr,
+        second.stderr
+    );
+    assert!(first.stderr.contains("runs 1, 2: "), "{}", first.stderr);
+    // What the old one has read leads to no shelf, but nothing that was found is lost.
+    let shelves = number(
+        &db,
+        "SELECT count(*) FROM page WHERE step = 'shelf' AND state = 'done'",
+    )
+    .await;
+    assert!(shelves > 0);
+    let by_old = "SELECT count(*) FROM page WHERE step = 'shelf' AND run = 2";
+    assert_eq!(number(&db, by_old).await, 0);
+    let books = number(&db, "SELECT count(*) FROM books").await;
+    assert_eq!(books as usize, sites.len() * 40);
+    assert_eq!(number(&db, "SELECT count(*) FROM queue").await, 0);
+    // Alone, the old one says what waits and for what.
+    let left =
+        "INSERT INTO queue SELECT id, 0, 0, 0, 99999, 99999, 0, 'shelf', '/x' FROM host LIMIT 1;
+        INSERT INTO seen SELECT host, fp, seq FROM queue; UPDATE crawl SET state = 'open'";
+    let mut connection = sqlx::PgConnection::connect(&db).await.unwrap();
+    sqlx::raw_sql(left).execute(&mut connection).await.unwrap();
+    let alone = end(start(&old, &db)).await;
+    assert_eq!(alone.code, 2);
+    let said = "queued for step `shelf`, which spider `books` no longer has";
+    assert!(alone.stderr.contains(said), "{}", alone.stderr);
 }

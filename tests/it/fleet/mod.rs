@@ -195,9 +195,9 @@ async fn processes_die_and_stand_still_and_the_crawl_is_whole() {
     let mut random = fastrand::Rng::with_seed(7);
     let hits = || sites.iter().map(Site::hits).sum::<usize>();
     let mut running = (0..PROCESSES).map(|_| fleet.spawn()).collect::<Vec<_>>();
-    let (mut rounds, mut killed, enough) = (0, 0, hosts * pages * 4 / 5);
+    let (mut rounds, mut killed, enough) = (0, 0, hosts * pages * 19 / 20);
     while rounds < kills && hits() < enough {
-        let part = (hosts * pages / kills / 2).max(10);
+        let part = (hosts * pages / kills / 4).max(10);
         let until = hits() + random.usize(part / 4..part);
         while hits() < until && hits() < enough {
             tokio::time::sleep(Duration::from_millis(5)).await;
