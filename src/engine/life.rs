@@ -446,21 +446,9 @@ fn trouble(shared: &Shared, outcome: &Result<Response, FetchError>) -> Option<Tr
             let retry_after = retry_after(shared, response);
             let is_credible = retry_after.is_some_and(|granted| !granted.is_zero())
                 && retry_after == asked(response);
-            let why = match (retry_after, asked(response)) {
-                (Some(granted), Some(asked)) if granted < asked => format!(
-                    "{} (Retry-After {} s, cut to {} s)",
-                    response.status,
-                    asked.as_secs(),
-                    granted.as_secs()
-                ),
-                (Some(granted), _) => {
-                    format!("{} (Retry-After {} s)", response.status, granted.as_secs())
-                }
-                _ => response.status.to_string(),
-            };
             Some(Trouble {
                 class,
-                why,
+                why: format!("{}{}", response.status, when(shared, response)),
                 retry_after,
                 is_credible,
             })
@@ -555,20 +543,33 @@ fn judge(shared: &Shared, ticket: &Ticket, outcome: Result<Response, FetchError>
         Class::Status(status.as_u16())
     };
     match again(class, self::asked(&response)) {
-        Some(delay) => End::again(answered(&ticket.request, status), delay),
+        Some(delay) => End::again(answered(shared, &ticket.request, &response), delay),
         None => End::Fail {
             reason: "status",
-            message: after_tries(answered(&ticket.request, status), ticket.tries),
+            message: after_tries(answered(shared, &ticket.request, &response), ticket.tries),
             response: Some(response),
         },
     }
 }
 
 /// A form that was refused is told from a page that was.
-fn answered(request: &Request, status: StatusCode) -> String {
+fn answered(shared: &Shared, request: &Request, response: &Response) -> String {
+    let (status, when) = (response.status, when(shared, response));
     match &request.method {
-        &Method::GET => format!("answered {status}"),
-        method => format!("answered {status} to {method}"),
+        &Method::GET => format!("answered {status}{when}"),
+        method => format!("answered {status} to {method}{when}"),
+    }
+}
+
+/// What an answer's `Retry-After` asks for, and what is granted if that is less.
+fn when(shared: &Shared, response: &Response) -> String {
+    match (asked(response), retry_after(shared, response)) {
+        (Some(asked), Some(granted)) if granted < asked => {
+            let (asked, granted) = (asked.as_secs(), granted.as_secs());
+            format!(" (Retry-After {asked} s, cut to {granted} s)")
+        }
+        (Some(asked), _) => format!(" (Retry-After {} s)", asked.as_secs()),
+        _ => String::new(),
     }
 }
 

@@ -210,6 +210,10 @@ async fn refused_for_ever() {
     assert_eq!(report.exit_code(), 3);
     assert_eq!(report.statistics.pages, 1);
     assert_eq!(report.statistics.left(), 40 - report.statistics.failed);
+    for group in &report.statistics.errors {
+        let says = " (Retry-After 4294967295 s, cut to 0 s)";
+        assert!(group.message.contains(says), "{}", group.message);
+    }
     assert!(web.log().len() <= 2 + 8 + 3, "{} requests", web.log().len());
     let pauses = pauses.lock().unwrap().clone();
     assert_eq!(pauses.len(), 4, "{pauses:?}");
