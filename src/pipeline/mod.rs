@@ -214,10 +214,10 @@ impl Pipelines {
             return Ok(());
         }
         for item in page.take_records() {
-            let table = item.schema().table().to_owned();
+            let schema = Arc::clone(item.schema());
             match self.pass(item, page).await? {
                 Processed::Keep(item) => page.emit_record(item),
-                Processed::Drop(reason) => page.count_dropped(table, reason),
+                Processed::Drop(reason) => page.count_dropped(schema.table().to_owned(), reason),
             }
         }
         Ok(())
