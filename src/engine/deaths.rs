@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 /// Deaths that are no accident any more.
 pub(super) const MOST: u64 = 3;
-/// Requests whose deaths are kept; more die in no run.
+/// Requests whose deaths are kept: those that had most.
 const SUSPECTS: usize = 64;
 const NUMBER: usize = size_of::<i64>();
 
@@ -39,8 +39,10 @@ impl Deaths {
         } else {
             HashMap::new()
         };
+        let mut suspects: Vec<_> = counts.iter().collect();
+        suspects.sort_unstable_by_key(|(_, deaths)| std::cmp::Reverse(**deaths));
         let mut head = Vec::with_capacity(SUSPECTS * 2 * NUMBER);
-        for (seq, deaths) in counts.iter().take(SUSPECTS) {
+        for (seq, deaths) in suspects.into_iter().take(SUSPECTS) {
             head.extend(seq.to_le_bytes());
             head.extend(deaths.to_le_bytes());
         }
@@ -134,6 +136,20 @@ mod tests {
         open(true).forget();
         assert!(!path.exists());
         assert_eq!(open(true).of(7), 0);
+    }
+
+    #[test]
+    fn who_had_most_is_not_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("crawl.db-steps");
+        for run in 0..60 {
+            let deaths = Deaths::open(path.clone(), true).unwrap();
+            assert_eq!(deaths.of(7), run);
+            deaths.note(0, 7);
+            for thread in 1..8 {
+                deaths.note(thread, 1_000 + (run as i64) * 8 + thread as i64);
+            }
+        }
     }
 
     #[test]
