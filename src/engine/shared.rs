@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use http::Method;
 use tokio::sync::mpsc;
-use url::{Position, Url};
+use url::Url;
 
 use super::SharedRoom;
 use super::budgets::Budgets;
@@ -19,6 +19,7 @@ use super::watchdog::StepThread;
 use crate::fetch::{DynFetch, HttpFetch, Sessions};
 use crate::pipeline::Pipelines;
 use crate::policy::params::ParamRules;
+use crate::policy::redirect::is_same;
 use crate::policy::scope::{Outside, Scope, host_and_port};
 use crate::policy::traps::{self, Traps};
 use crate::request::{Fingerprint, Identity, KnownLinks, Request, Uncrawlable, canonical};
@@ -206,9 +207,4 @@ fn is_target(request: &Request) -> bool {
         && !request.step.is_file()
         && !request.redirects.is_empty()
         && !earlier.any(|earlier| is_same(earlier, &request.url))
-}
-
-/// Whether two URLs are one but for their fragments.
-fn is_same(one: &Url, other: &Url) -> bool {
-    one[..Position::AfterQuery] == other[..Position::AfterQuery]
 }

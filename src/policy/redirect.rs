@@ -112,7 +112,7 @@ fn hop(request: &Request, url: Url, becomes_get: bool) -> Result<Request, NotFol
 }
 
 /// Whether two URLs are one but for their fragments.
-fn is_same(one: &Url, other: &Url) -> bool {
+pub(crate) fn is_same(one: &Url, other: &Url) -> bool {
     one[..Position::AfterQuery] == other[..Position::AfterQuery]
 }
 
