@@ -87,7 +87,8 @@ async fn the_server_crashes_three_times() {
     assert!(bed.hits() < most + 2 * SITES, "{} requests", bed.hits());
 }
 
-/// The last commits may be gone after a crash; what they had found is found again.
+/// The last commits may be gone after a crash. How many are lost is chance, and may be none: what was lost
+/// for certain is in `store::faults`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_loses_its_last_commits() {
     let Some(server) = Server::start().or_else(missing) else {
