@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::failure::Failure;
+use super::flags::SetFlag;
 use super::project::Project;
 use super::{output, spiders};
 use crate::spider::packages;
@@ -40,14 +41,8 @@ pub(super) struct Dev {
     /// An argument of the spider
     #[arg(short = 'a', long = "arg", value_name = "NAME=VALUE")]
     args: Vec<String>,
-    /// Any setting (see: nephila config)
-    #[arg(
-        short = 's',
-        long = "set",
-        value_name = "KEY=VALUE",
-        help_heading = "Settings"
-    )]
-    set: Vec<String>,
+    #[command(flatten)]
+    set: SetFlag,
 }
 
 /// An item as `reparse --raw` prints it.
@@ -103,7 +98,7 @@ impl Dev {
     fn read(&self) -> Result<Option<Items>, Failure> {
         let mut command = program()?;
         command.args(["reparse", &self.spider, "--raw"]);
-        for (flag, values) in [("-a", &self.args), ("-s", &self.set)] {
+        for (flag, values) in [("-a", &self.args), ("-s", &self.set.set)] {
             for value in values {
                 command.args([flag, value]);
             }

@@ -7,9 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
 use super::failure::Failure;
-use super::flags::{ArgFlags, SettingFlags};
-use super::project::Project;
-use super::{output, spiders};
+use super::looker::{LookFlags, Looker};
+use super::output;
 use crate::engine::Fetcher;
 use crate::fetch::{FetchError, Middlewares, Next};
 use crate::policy::redirect;
@@ -38,48 +37,29 @@ const LINE: usize = 2_000;
 pub(super) struct Fetch {
     /// An absolute URL
     url: String,
-    /// Fetch as this spider would, with its settings and middleware
-    #[arg(long = "as", value_name = "SPIDER")]
-    spider: Option<String>,
     #[command(flatten)]
-    args: ArgFlags,
+    look: LookFlags,
     /// Show what is sent and answered: headers, credentials left out
     #[arg(long)]
     headers: bool,
     /// Fetch nothing; print the curl command that sends the same, credentials left out
     #[arg(long, conflicts_with = "headers")]
     curl: bool,
-    /// Any setting (see: nephila config)
-    #[arg(
-        short = 's',
-        long = "set",
-        value_name = "KEY=VALUE",
-        help_heading = "Settings"
-    )]
-    set: Vec<String>,
 }
 
 impl Fetch {
     /// Whether a spider of the project is needed.
     pub(super) fn needs_spiders(&self) -> bool {
-        self.spider.is_some()
+        self.look.needs_spiders()
     }
 
     pub(super) async fn run(self) -> Result<u8, Failure> {
         let url = url(&self.url, "nephila fetch https://shop.example/book/7")?;
-        let args = self.args.args()?;
-        let spider = self
-            .spider
-            .as_deref()
-            .map(|name| spiders::make(name, &args))
-            .transpose()?;
-        let own = spider
-            .as_ref()
-            .map(|spider| (spider.name(), spider.settings()));
-        let flags = SettingFlags::of(self.set.clone());
-        let (settings, _) = Project::find()?.settings(own, &flags.layer()?)?;
-        let args = serde_json::to_string(&args).unwrap_or_default();
-        let fetcher = Fetcher::new(spider.as_deref(), &args, &settings)?;
+        let Looker {
+            spider,
+            settings,
+            fetcher,
+        } = self.look.looker()?;
         fetcher.trust(&url);
         let request = Request::new(url, StepRef::named("fetch"));
         if self.curl {

@@ -1,10 +1,13 @@
 //! Flags that are settings.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::failure::Failure;
-use crate::settings::{Layer, Origin, parse_rate, setting_named};
-use crate::spider::Args;
+use super::project::Project;
+use super::spiders;
+use crate::settings::{Layer, Origin, Settings, parse_rate, setting_named};
+use crate::spider::{Args, Spider};
 
 /// What may be said of a crawl's settings on the command line.
 #[derive(Debug, Default, clap::Args)]
@@ -59,14 +62,6 @@ pub(super) struct SettingFlags {
 }
 
 impl SettingFlags {
-    /// What `-s` says alone.
-    pub(super) fn of(set: Vec<String>) -> Self {
-        Self {
-            set,
-            ..Self::default()
-        }
-    }
-
     /// The settings they mean; special flags win over `-s`.
     pub(super) fn layer(&self) -> Result<Layer, Failure> {
         let mut texts = Vec::new();
@@ -188,6 +183,73 @@ impl ArgFlags {
     }
 }
 
+/// Settings, where none has a flag of its own.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct SetFlag {
+    /// Any setting (see: nephila config)
+    #[arg(
+        short = 's',
+        long = "set",
+        value_name = "KEY=VALUE",
+        help_heading = "Settings"
+    )]
+    pub(super) set: Vec<String>,
+}
+
+impl SetFlag {
+    /// The settings that hold for a spider, or for none.
+    pub(super) fn settings(&self, spider: Option<&dyn Spider>) -> Result<Settings, Failure> {
+        let flags = SettingFlags {
+            set: self.set.clone(),
+            ..SettingFlags::default()
+        };
+        let own = spider.map(|spider| (spider.name(), spider.settings()));
+        let (settings, _) = Project::find()?.settings(own, &flags.layer()?)?;
+        Ok(settings)
+    }
+}
+
+/// What a spider is made with, for commands that use one without a crawl.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct SpiderFlags {
+    #[command(flatten)]
+    args: ArgFlags,
+    #[command(flatten)]
+    set: SetFlag,
+}
+
+/// A spider that was made.
+pub(super) struct Made {
+    pub(super) spider: Arc<dyn Spider>,
+    pub(super) settings: Settings,
+    pub(super) args: Args,
+}
+
+impl SpiderFlags {
+    /// The spider of that name or file.
+    pub(super) fn make(&self, name: &str) -> Result<Made, Failure> {
+        let args = self.args.args()?;
+        let spider = spiders::make(name, &args)?;
+        Ok(Made {
+            settings: self.set.settings(Some(&*spider))?,
+            spider,
+            args,
+        })
+    }
+
+    /// The settings without a spider.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        self.set.settings(None)
+    }
+}
+
+impl Made {
+    /// The arguments as a crawl keeps them.
+    pub(super) fn json(&self) -> String {
+        serde_json::to_string(&self.args).unwrap_or_default()
+    }
+}
+
 fn split<'a>(flag: &str, pair: &'a str) -> Result<(&'a str, &'a str), Failure> {
     let (name, value) = pair
         .split_once('=')
@@ -198,7 +260,6 @@ fn split<'a>(flag: &str, pair: &'a str) -> Result<(&'a str, &'a str), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Settings;
 
     #[test]
     fn flags_are_settings() {

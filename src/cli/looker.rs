@@ -1,19 +1,20 @@
 //! Single pages for commands that look at one: fetched as a crawl would, or read from a file.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use http::{HeaderValue, header};
 use url::Url;
 
 use super::failure::Failure;
 use super::fetch;
-use super::flags::{ArgFlags, SettingFlags};
-use super::project::Project;
+use super::flags::SpiderFlags;
 use super::spiders;
 use crate::engine::{Fetcher, page_context};
 use crate::page::Page;
 use crate::request::{Request, Response, StepRef};
 use crate::settings::Settings;
+use crate::spider::Spider;
 
 /// How a page is fetched.
 #[derive(Debug, clap::Args)]
@@ -22,15 +23,7 @@ pub(super) struct LookFlags {
     #[arg(long = "as", value_name = "SPIDER")]
     spider: Option<String>,
     #[command(flatten)]
-    args: ArgFlags,
-    /// Any setting (see: nephila config)
-    #[arg(
-        short = 's',
-        long = "set",
-        value_name = "KEY=VALUE",
-        help_heading = "Settings"
-    )]
-    set: Vec<String>,
+    flags: SpiderFlags,
 }
 
 impl LookFlags {
@@ -41,24 +34,29 @@ impl LookFlags {
     }
 
     pub(super) fn looker(&self) -> Result<Looker, Failure> {
-        let args = self.args.args()?;
-        let spider = self.spider.as_deref();
-        let spider = spider.map(|name| spiders::make(name, &args)).transpose()?;
-        let own = spider
-            .as_ref()
-            .map(|spider| (spider.name(), spider.settings()));
-        let flags = SettingFlags::of(self.set.clone());
-        let (settings, _) = Project::find()?.settings(own, &flags.layer()?)?;
-        let args = serde_json::to_string(&args).unwrap_or_default();
-        let fetcher = Fetcher::new(spider.as_deref(), &args, &settings)?;
-        Ok(Looker { settings, fetcher })
+        let Some(name) = &self.spider else {
+            let settings = self.flags.settings()?;
+            let fetcher = Fetcher::new(None, "{}", &settings)?;
+            return Ok(Looker {
+                spider: None,
+                settings,
+                fetcher,
+            });
+        };
+        let made = self.flags.make(name)?;
+        Ok(Looker {
+            fetcher: Fetcher::new(Some(&*made.spider), &made.json(), &made.settings)?,
+            spider: Some(made.spider),
+            settings: made.settings,
+        })
     }
 }
 
 /// What pages are looked at with.
 pub(super) struct Looker {
+    pub(super) spider: Option<Arc<dyn Spider>>,
     pub(super) settings: Settings,
-    fetcher: Fetcher,
+    pub(super) fetcher: Fetcher,
 }
 
 impl Looker {

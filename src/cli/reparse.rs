@@ -7,7 +7,7 @@ mod differences;
 
 use super::database::Database;
 use super::failure::Failure;
-use super::flags::{ArgFlags, SettingFlags};
+use super::flags::SpiderFlags;
 use super::format::FormatFlag;
 use super::project::Project;
 use super::{output, spiders};
@@ -48,15 +48,7 @@ pub(super) struct Reparse {
     #[arg(long, hide = true, conflicts_with = "diff")]
     raw: bool,
     #[command(flatten)]
-    args: ArgFlags,
-    /// Any setting (see: nephila config)
-    #[arg(
-        short = 's',
-        long = "set",
-        value_name = "KEY=VALUE",
-        help_heading = "Settings"
-    )]
-    set: Vec<String>,
+    flags: SpiderFlags,
     #[command(flatten)]
     format: FormatFlag,
 }
@@ -80,33 +72,28 @@ impl Reparse {
     }
 
     pub(super) async fn run(self, db: Option<&str>) -> Result<u8, Failure> {
-        let args = self.args.args()?;
-        let spider = spiders::make(&self.spider, &args)?;
-        let project = Project::find()?;
-        let own = Some((spider.name(), spider.settings()));
-        let flags = SettingFlags::of(self.set.clone());
-        let (settings, _) = project.settings(own, &flags.layer()?)?;
+        let made = self.flags.make(&self.spider)?;
+        let (spider, settings) = (&*made.spider, &made.settings);
         if let Some(step) = &self.step
-            && step_named(&*spider, step).is_none()
+            && step_named(spider, step).is_none()
         {
             let name = spider.name();
             return Err(Failure::usage(format!(
                 "spider `{name}` has no step `{step}`"
             )));
         }
-        let json = serde_json::to_string(&args).unwrap_or_default();
-        let kept = KeptPages::of(&settings, spider.name(), &json)
+        let kept = KeptPages::of(settings, spider.name(), &made.json())
             .map_err(|error| Failure::usage(error.to_string()))?;
-        let read = self.read(&*spider, &settings, &kept).await;
+        let read = self.read(spider, settings, &kept).await;
         if read.pages == 0 {
             let name = clean(spider.name());
             return Err(Failure::usage(format!("no pages of {name} are kept"))
                 .more(format!("keep them:  nephila crawl {name} --cache keep")));
         }
         let differs = if self.diff {
-            let database = Database::find(db, &project);
+            let database = Database::find(db, &Project::find()?);
             let reader = database.reader().await?;
-            self.show_differences(&*spider, &read, &*reader).await?
+            self.show_differences(spider, &read, &*reader).await?
         } else if self.raw {
             show_raw(&read)?;
             false

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::fetch;
-use super::flags::{ArgFlags, SettingFlags};
+use super::flags::SpiderFlags;
 use super::project::Project;
 use super::trial::step_for;
 use super::{output, spiders};
@@ -41,15 +41,7 @@ pub(super) struct Snap {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    args: ArgFlags,
-    /// Any setting (see: nephila config)
-    #[arg(
-        short = 's',
-        long = "set",
-        value_name = "KEY=VALUE",
-        help_heading = "Settings"
-    )]
-    set: Vec<String>,
+    flags: SpiderFlags,
 }
 
 impl Snap {
@@ -59,9 +51,9 @@ impl Snap {
 
     pub(super) async fn run(self) -> Result<u8, Failure> {
         let url = fetch::url(&self.url, "nephila snap books https://shop.example/book/7")?;
-        let args = self.args.args()?;
-        let spider = spiders::make(&self.spider, &args)?;
-        let step = step_for(&*spider, self.step.as_deref(), &url)?;
+        let made = self.flags.make(&self.spider)?;
+        let (spider, settings) = (&*made.spider, &made.settings);
+        let step = step_for(spider, self.step.as_deref(), &url)?;
         let project = Project::find()?;
         let name = self.name.clone().unwrap_or_else(|| called(&url));
         let file = format!("{}-{}.json", plain(step.name), plain(&name));
@@ -76,22 +68,18 @@ impl Snap {
                     .more("another --name, or --force to write over it"),
             );
         }
-        let own = Some((spider.name(), spider.settings()));
-        let flags = SettingFlags::of(self.set.clone());
-        let (settings, _) = project.settings(own, &flags.layer()?)?;
-        let json = serde_json::to_string(&args).unwrap_or_default();
-        let fetcher = Fetcher::new(Some(&*spider), &json, &settings)?;
+        let fetcher = Fetcher::new(Some(spider), &made.json(), settings)?;
         fetcher.trust(&url);
         let request = Request::new(url, StepRef::named(step.name));
-        let Some(response) = fetch::follow(&settings, &fetcher, request).await? else {
+        let Some(response) = fetch::follow(settings, &fetcher, request).await? else {
             return Ok(1);
         };
         let step_args = self.step_args.as_deref();
-        let tried = try_step(&*spider, &settings, step.name, step_args, response.clone()).await;
+        let tried = try_step(spider, settings, step.name, step_args, response.clone()).await;
         let tried = tried.ok_or_else(|| Failure::broken("the spider does not know its step"))?;
         let fixture = Fixture::new(
             &path,
-            (&*spider, &args),
+            (spider, &made.args),
             (step.name, step_args),
             &response,
             &tried,

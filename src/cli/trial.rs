@@ -6,10 +6,9 @@ use url::Url;
 
 use super::failure::{Failure, meant};
 use super::fetch;
-use super::flags::{ArgFlags, SettingFlags};
+use super::flags::SpiderFlags;
 use super::format::{Format, FormatFlag};
 use super::list::number;
-use super::project::Project;
 use super::{output, spiders};
 use crate::engine::{Fetcher, Tried, try_step};
 use crate::export::Export;
@@ -48,15 +47,7 @@ pub(super) struct Try {
     #[arg(long, value_name = "N", default_value_t = 3)]
     items: usize,
     #[command(flatten)]
-    args: ArgFlags,
-    /// Any setting (see: nephila config)
-    #[arg(
-        short = 's',
-        long = "set",
-        value_name = "KEY=VALUE",
-        help_heading = "Settings"
-    )]
-    set: Vec<String>,
+    flags: SpiderFlags,
     #[command(flatten)]
     format: FormatFlag,
 }
@@ -69,14 +60,10 @@ impl Try {
 
     pub(super) async fn run(self) -> Result<u8, Failure> {
         let url = fetch::url(&self.url, "nephila try SPIDER https://shop.example/book/7")?;
-        let args = self.args.args()?;
-        let spider = spiders::make(&self.spider, &args)?;
-        let step = step_for(&*spider, self.step.as_deref(), &url)?;
-        let own = Some((spider.name(), spider.settings()));
-        let flags = SettingFlags::of(self.set.clone());
-        let (settings, _) = Project::find()?.settings(own, &flags.layer()?)?;
-        let args = serde_json::to_string(&args).unwrap_or_default();
-        let fetcher = Fetcher::new(Some(&*spider), &args, &settings)?;
+        let made = self.flags.make(&self.spider)?;
+        let (spider, settings) = (&*made.spider, &made.settings);
+        let step = step_for(spider, self.step.as_deref(), &url)?;
+        let fetcher = Fetcher::new(Some(spider), &made.json(), settings)?;
         fetcher.trust(&url);
         let request = Request::new(url, StepRef::named(step.name));
         let Some(response) = fetch::follow(&settings, &fetcher, request).await? else {

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use super::flags::{ArgFlags, SettingFlags};
-use super::project::Project;
+use super::flags::SpiderFlags;
 use super::trial::step_for;
 use super::{output, spiders};
 use crate::clock;
@@ -46,15 +45,7 @@ pub(super) struct Warc {
     #[arg(long, value_name = "STEP")]
     step: Option<String>,
     #[command(flatten)]
-    args: ArgFlags,
-    /// Any setting (see: nephila config)
-    #[arg(
-        short = 's',
-        long = "set",
-        value_name = "KEY=VALUE",
-        help_heading = "Settings"
-    )]
-    set: Vec<String>,
+    flags: SpiderFlags,
 }
 
 impl Warc {
@@ -63,17 +54,13 @@ impl Warc {
     }
 
     pub(super) fn run(self) -> Result<u8, Failure> {
-        let args = self.args.args()?;
-        let spider = spiders::make(&self.spider, &args)?;
-        let own = Some((spider.name(), spider.settings()));
-        let flags = SettingFlags::of(self.set.clone());
-        let (settings, _) = Project::find()?.settings(own, &flags.layer()?)?;
-        let json = serde_json::to_string(&args).unwrap_or_default();
-        let kept = KeptPages::of(&settings, spider.name(), &json)
+        let made = self.flags.make(&self.spider)?;
+        let (spider, settings) = (&*made.spider, &made.settings);
+        let kept = KeptPages::of(settings, spider.name(), &made.json())
             .map_err(|error| Failure::usage(error.to_string()))?;
         match (&self.output, &self.import) {
-            (Some(path), _) => self.write(&*spider, &kept, path),
-            (None, Some(path)) => self.read(&*spider, &settings, &kept, path),
+            (Some(path), _) => self.write(spider, &kept, path),
+            (None, Some(path)) => self.read(spider, settings, &kept, path),
             (None, None) => Err(Failure::usage(
                 "an archive to write (-o) or to read (--import)",
             )),

@@ -13,9 +13,8 @@ use url::Url;
 
 use super::failure::Failure;
 use super::fetch;
-use super::flags::SettingFlags;
+use super::flags::SetFlag;
 use super::format::{Format, FormatFlag};
-use super::project::Project;
 use super::{output, spiders};
 use crate::declared::Declared;
 use crate::engine::{Fetcher, Tried, parse_limits, try_step};
@@ -57,14 +56,8 @@ pub(super) struct Gen {
     /// Read the items from the list itself, without opening the pages that it links to
     #[arg(long)]
     rows: bool,
-    /// Any setting (see: nephila config)
-    #[arg(
-        short = 's',
-        long = "set",
-        value_name = "KEY=VALUE",
-        help_heading = "Settings"
-    )]
-    set: Vec<String>,
+    #[command(flatten)]
+    set: SetFlag,
     #[command(flatten)]
     format: FormatFlag,
 }
@@ -79,8 +72,7 @@ impl Gen {
     pub(super) async fn run(self) -> Result<u8, Failure> {
         let url = fetch::url(&self.url, "nephila gen books https://shop.example/")?;
         let path = self.path()?;
-        let flags = SettingFlags::of(self.set.clone());
-        let (settings, _) = Project::find()?.settings(None, &flags.layer()?)?;
+        let settings = self.set.settings(None)?;
         let looking = Looking {
             fetcher: Fetcher::new(None, "{}", &settings)?,
             settings: &settings,
