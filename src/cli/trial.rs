@@ -66,7 +66,7 @@ impl Try {
         let fetcher = Fetcher::new(Some(spider), &made.json(), settings)?;
         fetcher.trust(&url);
         let request = Request::new(url, StepRef::named(step.name));
-        let Some(response) = fetch::follow(&settings, &fetcher, request).await? else {
+        let Some(response) = fetch::follow(settings, &fetcher, request).await? else {
             return Ok(1);
         };
         let status = response.status;
@@ -76,7 +76,7 @@ impl Try {
         }
         let size = response.body.len();
         let args = self.step_args.as_deref();
-        let tried = try_step(&*spider, &settings, step.name, args, response).await;
+        let tried = try_step(spider, settings, step.name, args, response).await;
         let tried = tried.ok_or_else(|| Failure::broken("the spider does not know its step"))?;
         output::say(&format!(
             "      step  {} of {}, {}: {}, {}",
