@@ -5,9 +5,11 @@
 //! message: reads of the store are tasks that answer by message, so a slow store or host can't hold
 //! it up, and it can't take part in a deadlock.
 
+mod errands;
 mod hosts;
 mod leases;
 mod looks;
+mod trouble;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -23,15 +25,17 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use url::Url;
 
-use self::hosts::{Errands, Known, Standings, Strangers};
+use self::errands::Errands;
+use self::hosts::{Known, Standings, Strangers};
 use self::leases::UnderWay;
 use self::looks::InHand;
 use super::committer::Committed;
 use super::event::{Event, Stop};
 use super::flight::{Flights, Limits};
 use super::inspect::{self, Looks};
+use super::judge::Exchange;
 use super::lanes::Lanes;
-use super::life::{self, Exchange};
+use super::life;
 use super::login::Turn;
 use super::rules::Hop;
 use super::shared::Shared;

@@ -65,6 +65,7 @@ mod flight;
 mod identity;
 mod lanes;
 mod inspect;
+mod judge;
 mod life;
 mod login;
 mod report;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderValue, header};
 use url::Url;
 
-use super::life::{self, class_of};
+use super::judge::{asked, class_of};
 use crate::clock;
 use crate::fetch::{DynFetch, FetchError};
 use crate::policy::redirect;
@@ -142,7 +142,7 @@ pub(super) fn hop(
             let status = response.status.as_u16();
             Answer {
                 class: Class::Status(status),
-                retry_after: life::asked(&response),
+                retry_after: asked(&response),
                 file: RobotsFile {
                     status,
                     body: robots::to_text(&response.body, max_bytes),
