@@ -105,6 +105,38 @@ async fn a_host_whose_answers_begin_is_alive() {
     assert_eq!(errors, [("timeout", 39)]);
 }
 
+/// An answer that begins is a sign of life between two requests that wait in vain.
+#[tokio::test]
+async fn a_host_is_given_up_for_silence_in_a_row_only() {
+    let web = Web::new(|url, _| match url.path() {
+        "/robots.txt" => Ok(status(url, 404)),
+        "/" => Ok(page(url, &LINKS)),
+        path => {
+            let at = LINKS.iter().position(|link| *link == path);
+            Err(FetchError {
+                has_begun: at.is_some_and(|at| at % 2 == 1),
+                ..FetchError::new(FailureKind::Timeout, "late")
+            })
+        }
+    });
+    let report = crawl(seed())
+        .with(|settings| {
+            settings.delay = Some(Duration::ZERO);
+            settings.autothrottle = Some(false);
+            settings.concurrency_per_host = 1;
+            settings.max_host_errors = 1;
+            settings.retries = 0;
+            settings.retry_delay = Duration::from_millis(4);
+        })
+        .fetch(web)
+        .run()
+        .await
+        .unwrap();
+    let errors = report.statistics.errors.iter();
+    let errors: Vec<_> = errors.map(|group| (&*group.reason, group.count)).collect();
+    assert_eq!(errors, [("timeout", 40)]);
+}
+
 /// A host that has nothing due is given back between the tries; that it answered well is remembered.
 #[tokio::test]
 async fn pages_that_never_answer_are_no_dead_host() {
