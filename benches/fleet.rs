@@ -357,6 +357,7 @@ impl Site {
             path,
             seed: false,
             again: None,
+            renews: None,
             request,
         }
     }

@@ -224,6 +224,7 @@ impl Site {
             host: self.identity.host(&origin),
             fingerprint: self.identity.fingerprint(&request, &path, None),
             again: None,
+            renews: None,
             origin,
             path,
             seed: false,

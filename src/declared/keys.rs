@@ -164,7 +164,7 @@ pub(super) static STEP: Section = Section {
         key(
             "revisit",
             Takes::Text,
-            "When it wants its pages again: `changed`, `every 7d`, `never`…",
+            "When it wants its pages again: `changed`, `every 7d`, `lastmod`, `never`…",
         ),
         key(
             "stop_when_known",

@@ -449,7 +449,7 @@ fn info(name: &'static str, keys: &Keys<'_>, plan: &Plan) -> Read<StepInfo> {
     let revisit = keys.text("revisit")?.map(|text| {
         revisit(text.value).ok_or_else(|| {
             let reason = format!(
-                "`{}` is none of always, changed, never, `every 7d` and `1h to 30d`",
+                "`{}` is none of always, changed, lastmod, never, `every 7d` and `1h to 30d`",
                 text.value
             );
             keys.error(text.offset, reason)
@@ -476,6 +476,7 @@ fn revisit(text: &str) -> Option<Revisit> {
     Some(match text {
         "always" => Revisit::Always,
         "changed" => Revisit::Changed,
+        "lastmod" => Revisit::Lastmod,
         "never" => Revisit::Never,
         _ => match (text.strip_prefix("every "), text.split_once(" to ")) {
             (Some(every), _) => Revisit::Every(time(every)?),

@@ -182,7 +182,7 @@ impl Committer {
         let budgets = &shared.budgets;
         budgets.count(&batch.spent);
         let mut settled = Vec::with_capacity(batch.pages.len());
-        let mut queued = receipt.fresh_seeds;
+        let mut queued = receipt.fresh_seeds + receipt.renewed;
         for ((commit, event), receipt) in batch.pages.iter().zip(events).zip(&receipt.pages) {
             settled.push(commit.key);
             if !receipt.written {

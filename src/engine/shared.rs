@@ -185,6 +185,10 @@ impl Shared {
                 fingerprint = forced;
             }
         }
+        let renews = request.lastmod.and_then(|lastmod| {
+            let step = step_named(&*self.spider, &request.step.name)?;
+            step.revisit?.renews(lastmod)
+        });
         self.vault.seal(&mut request);
         let host = self.identity.host(&origin);
         Ok(NewRequest {
@@ -194,6 +198,7 @@ impl Shared {
             origin,
             path,
             seed,
+            renews,
             request,
         })
     }

@@ -91,7 +91,7 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
         let row = life::page_row(PageState::Done, None, None, status, took, bytes);
         let mut finished = life::finished(&ticket, Verdict::Page(row), took);
         take_over(shared, &ticket, page, &mut finished);
-        finished.commit.visit = visit;
+        finished.commit.visit = visits::read_again(visit, &finished.commit.requests);
         finished.commit.stop_when_known = visits::stop_when_known(shared, &ticket);
         return finished;
     };

@@ -8,7 +8,7 @@ use super::shared::Shared;
 use crate::clock;
 use crate::request::Response;
 use crate::spider::{StepInfo, step_named};
-use crate::store::{StopWhenKnown, Ticket, Visit};
+use crate::store::{NewRequest, StopWhenKnown, Ticket, Visit};
 
 /// Validators longer than this are not kept: no honest server sends them.
 const MAX_VALIDATOR: usize = 1_024;
@@ -102,6 +102,19 @@ pub(super) fn next(
                 .then(|| shared.identity.content(&response.body)),
         },
     }))
+}
+
+/// Without what would spare the step the page, if that names pages which may have changed by the next round:
+/// a robots.txt stays as it is for years, and leads to sitemaps that do not.
+pub(super) fn read_again(visit: Option<Box<Visit>>, requests: &[NewRequest]) -> Option<Box<Visit>> {
+    let mut visit = visit?;
+    let may_change = |new: &NewRequest| new.renews.is_some_and(|before| before > visit.at);
+    if requests.iter().any(may_change) {
+        visit.etag = None;
+        visit.modified = None;
+        visit.hash = None;
+    }
+    Some(visit)
 }
 
 /// As the store keeps it.

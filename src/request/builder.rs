@@ -110,6 +110,13 @@ impl<'a> RequestBuilder<'a> {
         self.change(|request| request.priority = priority)
     }
 
+    /// When its page last changed, as a sitemap or a feed tells: a page of a step with
+    /// `revisit = "lastmod"` is asked for again if that is after it was last asked for.
+    pub fn lastmod(self, moment: impl Into<Option<Timestamp>>) -> Self {
+        let moment = moment.into();
+        self.change(|request| request.lastmod = moment)
+    }
+
     /// `false`: fetch it even if the same request is known.
     pub fn dedup(self, dedup: bool) -> Self {
         self.change(|request| request.dedup = dedup)

@@ -70,6 +70,9 @@ pub struct Request {
     pub url: Url,
     /// What it has in common with others: a page's links share one.
     pub terms: Arc<Terms>,
+    /// When its page last changed, by what names it: a sitemap's `lastmod`. It decides whether a page of a
+    /// step with `revisit = "lastmod"` is asked for again, and is no part of the identity.
+    pub lastmod: Option<Timestamp>,
     /// The link it was, for [`KnownLinks`]; 0 if none.
     pub(crate) link: u64,
 }
@@ -149,6 +152,7 @@ impl Request {
         Self {
             url,
             terms,
+            lastmod: None,
             link: 0,
         }
     }

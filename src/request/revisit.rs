@@ -17,6 +17,9 @@ pub enum Revisit {
     /// `"1h to 30d"`: as `every`, with a time between these two that follows the page: shorter each
     /// time that it has changed, longer each time that it has not.
     Between(Duration, Duration),
+    /// `"lastmod"`: as `changed`, but only if a sitemap (or whatever gave its link a
+    /// [`lastmod`](super::Request::lastmod)) says that it has changed since it was last asked for.
+    Lastmod,
     /// `"never"`: a page that was read once is not asked for again.
     Never,
 }
@@ -40,16 +43,27 @@ impl Revisit {
         })
     }
 
-    /// Whether a page that was asked for at `at` is due at `now`.
+    /// Whether a page that was asked for at `at` is due at `now`, whatever is found of it later.
     pub fn is_due(self, at: Timestamp, every: Option<Duration>, now: Timestamp) -> bool {
         let wait = match self {
             Self::Always | Self::Changed => return true,
-            Self::Never => return false,
+            Self::Never | Self::Lastmod => return false,
             Self::Every(wait) => wait,
             Self::Between(least, _) => every.unwrap_or(least),
         };
         let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
         at.saturating_add(wait).is_ok_and(|due| due <= now)
+    }
+
+    /// A page that was found again is due if it was last asked for before this moment. Most sitemaps
+    /// give a day, which says nothing of the hour: such a page may have changed until the day's end.
+    pub fn renews(self, lastmod: Timestamp) -> Option<Timestamp> {
+        const DAY: SignedDuration = SignedDuration::from_hours(24);
+        (self == Self::Lastmod).then(|| {
+            let is_day = lastmod.as_second().rem_euclid(86_400) == 0;
+            let end = lastmod.checked_add(DAY).unwrap_or(Timestamp::MAX);
+            if is_day { end } else { lastmod }
+        })
     }
 }
 
@@ -90,5 +104,19 @@ mod tests {
         check(between, Some(HOUR * 2), 7_200, true);
         check(between, None, 3_600, true);
         check(Revisit::Every(Duration::MAX), None, 1_000_000, false);
+        check(Revisit::Lastmod, None, 1_000_000, false);
+    }
+
+    #[test]
+    fn what_lastmod_renews() {
+        let check = |lastmod: &str, expected: &str| {
+            let renews = Revisit::Lastmod.renews(lastmod.parse().unwrap());
+            assert_eq!(renews.map(|at| at.to_string()).as_deref(), Some(expected));
+        };
+        check("2026-11-30T10:00:00Z", "2026-11-30T10:00:00Z");
+        check("2026-11-30T00:00:00Z", "2026-12-01T00:00:00Z");
+        let max = Timestamp::MAX;
+        assert_eq!(Revisit::Lastmod.renews(max), Some(max));
+        assert_eq!(Revisit::Changed.renews(max), None);
     }
 }

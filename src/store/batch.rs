@@ -24,6 +24,8 @@ pub struct NewRequest {
     pub path: String,
     /// Whether its host is in scope by itself from now on (seeds and their redirects).
     pub seed: bool,
+    /// In a later round: its page goes back into the queue if it was last asked for before this.
+    pub renews: Option<Timestamp>,
     /// Everything else.
     pub request: Request,
 }
@@ -183,6 +185,8 @@ pub struct Receipt {
     pub fresh: HashMap<HostKey, u32>,
     /// The same for the batch's seeds alone.
     pub fresh_seeds: u64,
+    /// Pages of earlier rounds that went back into the queue; by host they are among the new.
+    pub renewed: u64,
 }
 
 /// What a commit did for one page.

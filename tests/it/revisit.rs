@@ -318,3 +318,108 @@ async fn a_feed_ends_where_all_is_known() {
     assert_eq!(crawl().await.statistics.pages, 1);
     assert_eq!(bed.web.asked(), ["/page/1 200"]);
 }
+
+/// A site whose sitemap says what has changed.
+#[derive(serde::Deserialize)]
+struct Mapped {
+    site: String,
+}
+
+#[spider(name = "revisit_mapped")]
+impl Mapped {
+    async fn start(&self, seeds: Seeds) -> Result {
+        let index = format!("{}/sitemap.xml", self.site);
+        seeds.push(index, Self::map).await
+    }
+
+    #[step(revisit = "lastmod")]
+    async fn map(&self, page: Page) -> Result {
+        page.sitemap()?.follow(Self::map, Self::book)?;
+        Ok(())
+    }
+
+    #[step(revisit = "lastmod")]
+    async fn book(&self, page: Page) -> Result<Book> {
+        page.item()
+    }
+}
+
+fn sitemap(root: &str, entry: &str, named: &[(&str, &str)]) -> String {
+    let entry = |(path, lastmod): &(&str, &str)| {
+        let lastmod = match *lastmod {
+            "" => String::new(),
+            moment => format!("<lastmod>{moment}</lastmod>"),
+        };
+        format!("<{entry}><loc>{path}</loc>{lastmod}</{entry}>")
+    };
+    let entries: String = named.iter().map(entry).collect();
+    format!("<?xml version='1.0'?><{root}>{entries}</{root}>")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sitemap_says_what_has_changed() {
+    let bed = Bed::new();
+    let web = &bed.web;
+    let crawl = async || {
+        let site = bed.site.clone();
+        bed.crawl(Mapped { site }).run().await.unwrap()
+    };
+    let maps = |named: &[(&str, &str)]| {
+        web.put(
+            "/sitemap.xml",
+            "",
+            &sitemap("sitemapindex", "sitemap", named),
+        );
+    };
+    let books = |map: &str, named: &[(&str, &str)]| {
+        web.put(map, "", &sitemap("urlset", "url", named));
+    };
+    let long_ago = "2001-02-03T04:05:06Z";
+    maps(&[("/a.xml", long_ago), ("/b.xml", long_ago)]);
+    books("/a.xml", &[("/1", long_ago), ("/2", long_ago), ("/3", "")]);
+    books("/b.xml", &[("/4", long_ago)]);
+    for path in ["/1", "/2", "/3", "/4", "/5"] {
+        web.put(path, &format!("\"{path}\""), "<h1>before</h1>");
+    }
+    let first = crawl().await;
+    assert_eq!((first.exit_code(), first.statistics.pages), (0, 7));
+    web.asked();
+
+    // The index is always asked for. What is not newer rests, and so does the map that says so.
+    let soon = (nephila::clock::now() + jiff::SignedDuration::from_secs(30)).to_string();
+    let today = nephila::clock::now().strftime("%Y-%m-%d").to_string();
+    maps(&[("/a.xml", &soon), ("/b.xml", long_ago)]);
+    books(
+        "/a.xml",
+        &[("/1", long_ago), ("/2", &soon), ("/3", ""), ("/5", &today)],
+    );
+    web.put("/2", "\"new\"", "<h1>after</h1>");
+    let second = crawl().await;
+    let expected = [
+        "/2 200",
+        "/3 304",
+        "/5 200",
+        "/a.xml 200",
+        "/sitemap.xml 200",
+    ];
+    assert_eq!(web.asked(), expected);
+    let run = &second.statistics;
+    assert_eq!((run.pages, run.unchanged, run.left()), (4, 1, 0), "{run:?}");
+    let round = run.round.unwrap();
+    assert_eq!((round.number, round.queued, round.resting), (2, 1, 6));
+    let kept = "SELECT (SELECT count(*) FROM seen) - (SELECT count(*) FROM page), (SELECT count(*) FROM queue), \
+                (SELECT sum(known + requeued - done - failed - skipped) FROM run)";
+    assert_eq!(bed.rows(kept).await, ["0 0 0"]);
+    let items = "SELECT title FROM books ORDER BY _url";
+    let titles = ["before", "after", "before", "before", "before"];
+    assert_eq!(bed.rows(items).await, titles);
+
+    // A day may last longer than the visit; nothing else is new, though the index is as it was.
+    maps(&[("/a.xml", ""), ("/b.xml", long_ago)]);
+    books("/a.xml", &[("/1", long_ago), ("/5", &today)]);
+    crawl().await;
+    let expected = ["/5 304", "/a.xml 200", "/sitemap.xml 200"];
+    assert_eq!(web.asked(), expected);
+    crawl().await;
+    assert_eq!(web.asked(), expected);
+}

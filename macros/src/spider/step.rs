@@ -371,13 +371,15 @@ fn revisit(literal: &LitStr) -> syn::Result<proc_macro2::TokenStream> {
     let wrong = || {
         syn::Error::new(
             literal.span(),
-            "when are pages wanted again? `always`, `changed`, `every 7d`, `1h to 30d` or `never`",
+            "when are pages wanted again? `always`, `changed`, `every 7d`, `1h to 30d`, `lastmod` or \
+             `never`",
         )
     };
     let of = |text: &str| duration(text).ok_or_else(wrong);
     let code = match text {
         "always" => quote! { Always },
         "changed" => quote! { Changed },
+        "lastmod" => quote! { Lastmod },
         "never" => quote! { Never },
         _ => match (text.strip_prefix("every "), text.split_once(" to ")) {
             (Some(every), _) => {

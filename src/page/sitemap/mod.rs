@@ -230,7 +230,9 @@ impl<'a> Sitemap<'a> {
                 (&pages, &mut followed.pages)
             };
             *count += 1;
-            let request = Request::on(entry.url, Arc::clone(terms));
+            let mut request = Request::on(entry.url, Arc::clone(terms));
+            // What does not say when it changed may have changed.
+            request.lastmod = Some(entry.lastmod.unwrap_or(Timestamp::MAX));
             emitted.push(request, &page.0.context.links);
         }
         if let Some((count, sample)) = self.invalid {

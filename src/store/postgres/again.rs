@@ -4,9 +4,11 @@
 //! prepared in pieces, each a transaction that holds the crawl's row: processes that begin together take
 //! turns, and one that dies leaves the rest to the others. None of them fetches before all is prepared.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::Instant;
 
@@ -14,8 +16,8 @@ use super::error::Failure;
 use super::skew::NOW;
 use super::{Active, Inner, live, moment, visits};
 use crate::clock;
-use crate::request::Revisit;
-use crate::store::{Round, Rule};
+use crate::request::{HostKey, Revisit};
+use crate::store::{NewRequest, Round, Rule};
 
 /// Pages looked at in one transaction.
 pub(super) const PIECE: i64 = 20_000;
@@ -25,6 +27,16 @@ const OWN: &str = "SELECT p.id FROM (SELECT DISTINCT id FROM unnest($2::bigint[]
 CROSS JOIN LATERAL (SELECT p.id, p.run FROM page p WHERE p.id = v.id LIMIT 1) p
 CROSS JOIN LATERAL (SELECT r.crawl FROM run r WHERE r.id = p.run LIMIT 1) r
 WHERE r.crawl = $1 ORDER BY p.id";
+
+/// Those that are done, since before this run began, and were not asked for since a moment, with their hosts.
+const STALE: &str = "SELECT p.id, p.host
+FROM (SELECT host, fp, max(before) AS before
+  FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS v (host, fp, before) GROUP BY host, fp) v
+CROSS JOIN LATERAL (SELECT s.seq FROM seen s WHERE s.host = v.host AND s.fp = v.fp LIMIT 1) s
+CROSS JOIN LATERAL (SELECT p.id, p.host FROM page p WHERE p.id = s.seq AND p.state = 'done' AND p.run <> $1
+  AND p.at <= (SELECT r.started FROM run r WHERE r.id = $1)
+  AND coalesce((SELECT t.at FROM visit t WHERE t.page = p.id), 0) < v.before
+  LIMIT 1 FOR UPDATE SKIP LOCKED) p";
 
 /// What a page failed of is a try from now on.
 const ATTEMPT: &str = "INSERT INTO attempt (page, at, run, message)
@@ -85,6 +97,38 @@ async fn back(db: &mut PgConnection, active: &Active, pages: &[i64]) -> Result<(
         .execute(db)
         .await?;
     Ok(())
+}
+
+/// Puts the pages of requests that were found again back into the queue, if they are stale; how many of each
+/// host. It may be done twice.
+pub(super) async fn renew(
+    db: &mut PgConnection,
+    active: &Active,
+    found: &[&NewRequest],
+) -> Result<HashMap<HostKey, u32>, Failure> {
+    let before = |new: &&NewRequest| new.renews.map_or(0, Timestamp::as_millisecond);
+    let mut transaction = db.begin().await?;
+    let stale: Vec<(i64, i64)> = sqlx::query_as(STALE)
+        .bind(active.run)
+        .bind(found.iter().map(|new| new.host.0).collect::<Vec<_>>())
+        .bind(
+            found
+                .iter()
+                .map(|new| new.fingerprint.0)
+                .collect::<Vec<_>>(),
+        )
+        .bind(found.iter().map(before).collect::<Vec<_>>())
+        .fetch_all(&mut *transaction)
+        .await?;
+    let mut pages: Vec<_> = stale.iter().map(|(page, _)| *page).collect();
+    pages.sort_unstable();
+    back(&mut transaction, active, &pages).await?;
+    transaction.commit().await?;
+    let mut hosts = HashMap::new();
+    for (_, host) in stale {
+        *hosts.entry(HostKey(host)).or_default() += 1;
+    }
+    Ok(hosts)
 }
 
 /// Ends queued requests of a step, as many as one statement takes; how many there were.
@@ -245,14 +289,24 @@ fn sort(pages: Vec<Known>, rules: &[(String, Rule)], now: i64) -> (Vec<i64>, Vec
         let rule = rules.iter().find(|(name, _)| *name == step);
         match rule.map(|(_, rule)| *rule) {
             Some(Rule::Seeds) if depth > 0 => forgotten.push(page),
-            Some(Rule::Due(revisit)) if is_done && !is_due(revisit, at, every, now) => {}
+            Some(Rule::Due(revisit))
+                if is_done && !is_due(revisit, depth == 0, (at, every), now) => {}
             _ => due.push(page),
         }
     }
     (due, forgotten)
 }
 
-fn is_due(revisit: Revisit, at: Option<i64>, every: Option<i64>, now: i64) -> bool {
+fn is_due(
+    revisit: Revisit,
+    is_seed: bool,
+    (at, every): (Option<i64>, Option<i64>),
+    now: i64,
+) -> bool {
+    // No sitemap names a seed.
+    if is_seed && revisit == Revisit::Lastmod {
+        return true;
+    }
     let every = every.map(|ms| std::time::Duration::from_millis(ms.unsigned_abs()));
     // A page without a visit was read before its step had a rule, or was a redirect.
     revisit.is_due(moment(at.unwrap_or(0)), every, moment(now))
@@ -260,4 +314,4 @@ fn is_due(revisit: Revisit, at: Option<i64>, every: Option<i64>, now: i64) -> bo
 
 /// The statements whose plans are promised.
 #[cfg(test)]
-pub(super) const HOT: [&str; 5] = [OWN, ATTEMPT, BACK, FORGET, WAKE];
+pub(super) const HOT: [&str; 6] = [OWN, STALE, ATTEMPT, BACK, FORGET, WAKE];

@@ -10,8 +10,9 @@ use super::error::Failure;
 use super::items::{self, Rows};
 use super::links::{self, Links};
 use super::skew::NOW;
-use super::{Active, Cells, Inner, Writer, pages, table, visits};
+use super::{Active, Cells, Inner, Writer, again, pages, table, visits};
 use crate::clock;
+use crate::request::HostKey;
 use crate::store::{
     Batch, Cookie, PageCommit, PageReceipt, Receipt, Refused, Spent, StoreError, Verdict,
 };
@@ -23,7 +24,7 @@ const OTHERS: &str = "(others)";
 /// Writes a batch, whole or not at all.
 ///
 /// Pages and what they found are one statement. What belongs to no page (hosts, cookies) is written
-/// before: it may be written twice.
+/// before, as are pages that go back into the queue: it may be written twice.
 pub(super) async fn commit(inner: Arc<Inner>, batch: Arc<Batch>) -> Result<Receipt, Failure> {
     let active = inner.active()?;
     let mut guard = inner.writer.lock().await;
@@ -33,11 +34,17 @@ pub(super) async fn commit(inner: Arc<Inner>, batch: Arc<Batch>) -> Result<Recei
     let db = writer.link.ready().await?;
     pages::hosts(db, &active, &inner.skew, &batch.hosts).await?;
     cookies(db, &active, &batch.cookies).await?;
-    let receipt = if batch.pages.is_empty() && batch.seeds.is_empty() && batch.spent.is_empty() {
+    let renewed = renew(writer, &active, &batch).await?;
+    let mut receipt = if batch.pages.is_empty() && batch.seeds.is_empty() && batch.spent.is_empty()
+    {
         Receipt::default()
     } else {
         write(&inner, writer, &active, &batch).await?
     };
+    receipt.renewed = renewed.values().map(|count| u64::from(*count)).sum();
+    for (host, count) in renewed {
+        *receipt.fresh.entry(host).or_default() += count;
+    }
     if batch.seeded {
         sqlx::query("UPDATE crawl SET seeded = true WHERE id = $1")
             .bind(active.crawl)
@@ -45,6 +52,22 @@ pub(super) async fn commit(inner: Arc<Inner>, batch: Arc<Batch>) -> Result<Recei
             .await?;
     }
     Ok(receipt)
+}
+
+/// Queues pages of earlier rounds that the batch's pages say have changed; how many of each host.
+async fn renew(
+    writer: &mut Writer,
+    active: &Active,
+    batch: &Batch,
+) -> Result<HashMap<HostKey, u32>, Failure> {
+    let ended = batch.pages.iter();
+    let ended = ended.filter(|page| matches!(page.verdict, Verdict::Page(_)));
+    let found = ended.flat_map(|page| &page.requests).chain(&batch.seeds);
+    let found: Vec<_> = found.filter(|new| new.renews.is_some()).collect();
+    if !active.is_again() || found.is_empty() {
+        return Ok(HashMap::new());
+    }
+    again::renew(writer.link.ready().await?, active, &found).await
 }
 
 async fn write(
@@ -378,6 +401,7 @@ pub(super) async fn sample(inner: &Inner) -> String {
         host: HostKey(1),
         fingerprint: Fingerprint(1),
         again: None,
+        renews: None,
         origin: "http://a.example".into(),
         path: "/".into(),
         seed: true,

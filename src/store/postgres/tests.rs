@@ -53,6 +53,7 @@ impl Worker {
             host: self.identity.host(&origin),
             fingerprint: self.identity.fingerprint(&request, &path, None),
             again: None,
+            renews: None,
             origin,
             path,
             seed: true,

@@ -3,6 +3,7 @@
 //! A page row becomes a queue row of the same number, so `seen = queue + page` holds. A round is
 //! prepared in pieces, each a transaction; one that was cut short is gone on with by the next run.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
@@ -12,7 +13,7 @@ use super::many::{self, Many};
 use super::writer::Writer;
 use super::{Active, Inner};
 use crate::clock;
-use crate::request::Revisit;
+use crate::request::{Fingerprint, HostKey, Revisit};
 use crate::store::{Round, Rule};
 
 /// Pages looked at in one transaction: the log stays small.
@@ -35,6 +36,18 @@ static QUEUE: LazyLock<Many> = LazyLock::new(|| {
          FROM (VALUES",
         "(?)",
         ") v CROSS JOIN page p WHERE p.id = v.column1",
+    )
+});
+
+/// Those that are done, by an earlier run than this, and were not asked for since a moment. One that
+/// this run has read is not read again, whatever its sitemap makes of the future.
+static STALE: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "SELECT group_concat(iif(p.run <> ?, p.id || ',' || v.column1, NULL)) FROM (VALUES",
+        "(#,?,?,?)",
+        ") v CROSS JOIN seen s ON s.host = v.column2 AND s.fp = v.column3
+         CROSS JOIN page p ON p.id = s.seq LEFT JOIN visit t ON t.page = p.id
+         WHERE p.state = 'done' AND ifnull(t.at, 0) < v.column4",
     )
 });
 
@@ -115,6 +128,42 @@ async fn back(db: &mut SqliteConnection, active: &Active, pages: &[i64]) -> Resu
         .execute(db)
         .await?;
     Ok(())
+}
+
+/// A request that was found again, and since when its page must have been asked for not to be stale.
+pub(super) struct Found {
+    pub(super) host: HostKey,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) before: i64,
+}
+
+/// Puts the pages of requests that were found again back into the queue, if they are stale; which those are.
+pub(super) async fn renew(
+    db: &mut SqliteConnection,
+    active: &Active,
+    found: &[Found],
+) -> Result<Vec<usize>, Failure> {
+    let (mut renewed, mut start) = (Vec::new(), 0);
+    for (piece, statement) in STALE.over(found) {
+        let mut statement = statement.bind(active.run);
+        for found in piece {
+            statement = statement
+                .bind(found.host.0)
+                .bind(found.fingerprint.0)
+                .bind(found.before);
+        }
+        // Number and place, in turn.
+        let stale = many::numbers(db, statement).await?;
+        let stale: BTreeMap<_, _> = stale
+            .chunks_exact(2)
+            .map(|pair| (pair[0], pair[1]))
+            .collect();
+        let pages: Vec<_> = stale.keys().copied().collect();
+        back(db, active, &pages).await?;
+        renewed.extend(stale.into_values().map(|at| start + at as usize));
+        start += piece.len();
+    }
+    Ok(renewed)
 }
 
 /// Pages as if they had never been found.
@@ -294,7 +343,8 @@ async fn piece(
         let rule = rules.iter().find(|(name, _)| *name == step);
         match rule.map(|(_, rule)| *rule) {
             Some(Rule::Seeds) if depth > 0 => forgotten.push(page),
-            Some(Rule::Due(revisit)) if is_done && !is_due(revisit, at, every, now) => {}
+            Some(Rule::Due(revisit))
+                if is_done && !is_due(revisit, depth == 0, (at, every), now) => {}
             _ => due.push(page),
         }
     }
@@ -308,7 +358,16 @@ async fn piece(
     Ok(())
 }
 
-fn is_due(revisit: Revisit, at: Option<i64>, every: Option<i64>, now: i64) -> bool {
+fn is_due(
+    revisit: Revisit,
+    is_seed: bool,
+    (at, every): (Option<i64>, Option<i64>),
+    now: i64,
+) -> bool {
+    // No sitemap names a seed.
+    if is_seed && revisit == Revisit::Lastmod {
+        return true;
+    }
     let every = every.map(|ms| std::time::Duration::from_millis(ms.unsigned_abs()));
     // A page without a visit was read before its step had a rule, or was a redirect.
     let at = at.unwrap_or(0);
@@ -318,6 +377,6 @@ fn is_due(revisit: Revisit, at: Option<i64>, every: Option<i64>, now: i64) -> bo
 /// The statements whose plans are promised.
 #[cfg(test)]
 pub(super) fn hot() -> impl Iterator<Item = &'static str> {
-    let all = [&OWN, &QUEUE, &ATTEMPT, &DELETE, &FORGET, &VISIT];
+    let all = [&OWN, &QUEUE, &STALE, &ATTEMPT, &DELETE, &FORGET, &VISIT];
     all.into_iter().flat_map(|many| many.texts())
 }

@@ -69,9 +69,7 @@ async fn write(writer: &mut Writer, active: &Active, batch: &Batch) -> Result<Le
             .get(at)
             .map_or(0, |counts| counts.changed + counts.same)
     };
-    let fresh = links
-        .write(db, active.crawl, active.told(), &mut seq, known)
-        .await?;
+    let fresh = links.write(db, active, &mut seq, known).await?;
     pages::hosts(db, &batch.hosts).await?;
     visits::spend(db, active, &batch.spent).await?;
     cookies(db, active, &batch.cookies).await?;
@@ -104,6 +102,7 @@ fn receipt(size: usize, pages: &[Written<'_>], items: &ByPage, fresh: &Fresh) ->
         pages: receipts,
         fresh: HashMap::new(),
         fresh_seeds: fresh.seeds,
+        renewed: fresh.renewed,
     }
 }
 

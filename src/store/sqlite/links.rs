@@ -3,11 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
+use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use super::error::Failure;
 use super::many::{self, Many};
 use super::tickets::Written;
+use super::{Active, again};
 use crate::request::{Fingerprint, HostKey};
 use crate::store::recent::Recent;
 use crate::store::{NewRequest, StopWhenKnown, spec};
@@ -45,6 +47,8 @@ pub(super) struct Links<'batch> {
     unique: Vec<Link<'batch>>,
     /// Hosts that are in scope by themselves from now on.
     seeds: HashMap<HostKey, &'batch str>,
+    /// Those whose pages may be wanted again.
+    renewing: Vec<&'batch NewRequest>,
     /// By the page's place in the batch.
     stops: HashMap<usize, Stop<'batch>>,
 }
@@ -60,6 +64,8 @@ pub(super) struct Fresh {
     pub(super) seeds: u64,
     /// All of them.
     pub(super) total: i64,
+    /// Pages of earlier rounds that are wanted again.
+    pub(super) renewed: u64,
     /// What is in `seen` for certain once this is committed.
     pub(super) known: Vec<(HostKey, Fingerprint)>,
 }
@@ -133,6 +139,9 @@ impl<'batch> Links<'batch> {
         };
         let mut first = HashSet::new();
         for (parent, request) in seeds.chain(found) {
+            if request.renews.is_some() {
+                gathered.renewing.push(request);
+            }
             if request.seed {
                 gathered.seeds.insert(request.host, &request.origin);
             }
@@ -198,16 +207,17 @@ impl<'batch> Links<'batch> {
         });
     }
 
-    /// Writes `seen`, `queue` and `host` for what is new, numbered from `seq` on. `told` is the latest
-    /// moment that the engine has told; `known_items` how many items of a page were known.
+    /// Writes `seen`, `queue` and `host` for what is new, numbered from `seq` on, and queues pages of
+    /// earlier rounds that have changed. `known_items` says how many items of a page were known.
     pub(super) async fn write(
         mut self,
         db: &mut SqliteConnection,
-        crawl: i64,
-        told: i64,
+        active: &Active,
         seq: &mut i64,
         known_items: impl Fn(&usize) -> u32,
     ) -> Result<Fresh, Failure> {
+        let told = active.told();
+        let renewed = renew(db, active, &self.renewing).await?;
         let mut links = unseen(db, &self.unique).await?;
         links.extend(self.known_again(&links));
         let known;
@@ -224,8 +234,14 @@ impl<'batch> Links<'batch> {
         *seq += links.len() as i64;
         seen(db, &links, first).await?;
         queue(db, &links, first, told).await?;
-        let fresh = Fresh::count(&links, known);
-        hosts(db, crawl, told, wake(&links, told), self.seeds).await?;
+        let mut fresh = Fresh::count(&links, known);
+        fresh.renewed = renewed.len() as u64;
+        let mut wake = wake(&links, told);
+        for request in renewed {
+            *fresh.by_host.entry(request.host).or_default() += 1;
+            wake.insert(request.host, (&request.origin, 0));
+        }
+        hosts(db, active.crawl, told, wake, self.seeds).await?;
         Ok(fresh)
     }
 }
@@ -250,6 +266,28 @@ impl Fresh {
         }
         fresh
     }
+}
+
+/// The requests whose pages went back into the queue.
+async fn renew<'batch>(
+    db: &mut SqliteConnection,
+    active: &Active,
+    requests: &[&'batch NewRequest],
+) -> Result<Vec<&'batch NewRequest>, Failure> {
+    if !active.again || requests.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = requests.iter().map(|new| again::Found {
+        host: new.host,
+        fingerprint: new.fingerprint,
+        before: new.renews.map_or(0, Timestamp::as_millisecond),
+    });
+    let found: Vec<_> = found.collect();
+    let renewed = again::renew(db, active, &found).await?;
+    let places = renewed
+        .into_iter()
+        .filter_map(|at| requests.get(at).copied());
+    Ok(places.collect())
 }
 
 /// The links that are not in `seen`.

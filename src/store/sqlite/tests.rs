@@ -51,6 +51,7 @@ impl Bed {
                 host: self.identity.host(&origin),
                 fingerprint: self.identity.fingerprint(&request, &path, None),
                 again: None,
+                renews: None,
                 origin,
                 path,
                 seed: false,

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use nephila::item::{Column, Kind, Record, Schema, Value};
 use nephila::request::{Request, Revisit};
 use nephila::store::{
-    Batch, Begin, Finished, PageCommit, PageRow, PageState, Rest, Rule, Spent, StopWhenKnown,
-    Ticket, Tidied, Tidy, Verdict, Visit,
+    Batch, Begin, Finished, NewRequest, PageCommit, PageRow, PageState, Rest, Rule, Spent,
+    StopWhenKnown, Ticket, Tidied, Tidy, Verdict, Visit,
 };
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ promises! {
     a_step_is_given_up,
     a_round_queues_what_is_due,
     a_round_that_was_cut_short_is_gone_on_with,
+    what_is_found_changed_is_queued,
     lists_are_forgotten_but_for_their_seeds,
     visits_come_with_their_tickets,
     items_of_a_round_are_kept_true,
@@ -241,6 +242,64 @@ async fn a_round_that_was_cut_short_is_gone_on_with(database: &Database) {
     // The same round, and nothing is queued once more.
     assert_eq!(crawl.opening.round.unwrap().number, 2);
     assert_eq!(crawl.opening.round.unwrap().queued, 0);
+    check_kept(database).await;
+}
+
+async fn what_is_found_changed_is_queued(database: &Database) {
+    const HOUR: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+    let crawl = visited(database, &["map", "old", "stale", "unknown"]).await;
+    let due = |step: &str, revisit| (step.to_owned(), Rule::Due(revisit));
+    let rules = ["map", "old", "stale", "unknown"];
+    let rules = rules.map(|step| match step {
+        "map" => due(step, Revisit::Always),
+        _ => due(step, Revisit::Never),
+    });
+    let crawl = Crawl::begin(crawl.store, again(Finished::Revisit(rules.to_vec()))).await;
+    crawl.lease(at(0)).await;
+    let map = crawl.take(SITE, at(0)).await;
+    assert_eq!(map.len(), 1);
+    // All were asked for two hours ago.
+    let now = nephila::clock::now();
+    let named = |step: &str, renews| NewRequest {
+        renews,
+        ..crawl.with(&format!("http://a.example/{step}"), |request| {
+            request.step.name = step.to_owned().into();
+        })
+    };
+    let mut page = done(&map[0]);
+    page.requests = vec![
+        named("old", Some(now - HOUR * 3)),
+        named("unknown", None),
+        named("stale", Some(now - HOUR)),
+        named("stale", Some(now - HOUR * 3)),
+        named("stale", Some(now)),
+        named("new", Some(now)),
+    ];
+    let receipt = crawl.commit(pages([page])).await;
+    assert_eq!((receipt.renewed, receipt.pages[0].fresh), (1, 1));
+    assert_eq!(receipt.fresh[&crawl.host(SITE)], 2);
+    check_kept(database).await;
+    let tickets = crawl.take(SITE, at(0)).await;
+    let paths = tickets.iter().map(|ticket| ticket.request.url.path());
+    let mut paths: Vec<_> = paths.collect();
+    paths.sort_unstable();
+    assert_eq!(paths, ["/new", "/stale"]);
+    let stale = tickets.iter().find(|t| t.request.url.path() == "/stale");
+    let stale = stale.unwrap();
+    // As it was, with what is known of it.
+    assert_eq!(stale.request.step.args.as_deref(), Some("{\"n\":1}"));
+    assert_eq!(stale.visit.as_deref().unwrap().hash, Some(7));
+    // What this run has read is not read again, whatever is said of it.
+    let (new, stale) = (done(&tickets[0]), done(&tickets[1]));
+    let mut new = if tickets[0].request.url.path() == "/new" {
+        [new, stale]
+    } else {
+        [stale, new]
+    };
+    new[0].requests = vec![named("stale", Some(Timestamp::MAX))];
+    let receipt = crawl.commit(pages(new)).await;
+    assert_eq!(receipt.renewed, 0);
+    assert_eq!(crawl.rest().await, Rest::Nothing);
     check_kept(database).await;
 }
 

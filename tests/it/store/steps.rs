@@ -46,6 +46,7 @@ impl Crawl {
             host: self.identity.host(&origin),
             fingerprint: self.identity.fingerprint(&request, &path, None),
             again: None,
+            renews: None,
             origin,
             path,
             seed: false,
