@@ -125,6 +125,9 @@ impl From<StoreError> for Failure {
             }
             StoreError::Full { .. } => Self { code: 3, ..failure }
                 .more("stopped cleanly, nothing is lost; free space, then run the same command"),
+            StoreError::Open { reason, .. } if is_unwritable(&reason) => failure.more(
+                "nothing was fetched; name a file in a folder where you may write: --db PATH",
+            ),
             StoreError::Open { .. } | StoreError::Schema { .. } | StoreError::Query(_) => failure,
             _ => Self {
                 code: 70,
@@ -132,6 +135,13 @@ impl From<StoreError> for Failure {
             },
         }
     }
+}
+
+/// Whether that is what is wrong with a place.
+fn is_unwritable(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    let words = ["read-only", "denied", "can't be written"];
+    words.iter().any(|words| reason.contains(words))
 }
 
 impl From<CrawlError> for Failure {

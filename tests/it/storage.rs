@@ -87,9 +87,13 @@ impl Trial {
     }
 }
 
+/// `NEPHILA_LOCKED=60 cargo test --test it storage::` locks it for a minute, and 90 for longer than a commit
+/// waits: then the crawl says so and ends, and the next run loses nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_others_lock_is_waited_for() {
     static LOCKED: AtomicBool = AtomicBool::new(false);
+    let seconds = std::env::var("NEPHILA_LOCKED").ok();
+    let seconds = seconds.map_or(1, |text| text.parse().unwrap());
     let trial = Trial::new().await;
     let db = trial.db();
     let report = trial
@@ -101,13 +105,27 @@ async fn a_database_that_others_lock_is_waited_for() {
                     .await
                     .unwrap();
                 LOCKED.store(true, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
                 sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
             });
         })
         .await;
     assert!(LOCKED.load(Ordering::SeqCst));
-    assert_eq!((&report.stop, report.exit_code()), (&Stop::Finished, 0));
+    if seconds > 60 {
+        let Stop::Broken(why) = &report.stop else {
+            panic!("{:?}", report.stop);
+        };
+        assert!(
+            why.contains("is kept locked, by a tool with an open transaction?"),
+            "{why}"
+        );
+        assert_eq!(report.exit_code(), 70);
+        tokio::time::sleep(Duration::from_secs(seconds - 60)).await;
+        let report = trial.crawl().run().await.unwrap();
+        assert_eq!((&report.stop, report.exit_code()), (&Stop::Finished, 0));
+    } else {
+        assert_eq!((&report.stop, report.exit_code()), (&Stop::Finished, 0));
+    }
     trial.check().await;
 }
 

@@ -17,6 +17,7 @@ mod reparse;
 mod results;
 pub(crate) mod server;
 mod shell;
+mod disks;
 mod situations;
 mod together;
 mod toml;

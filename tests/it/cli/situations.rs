@@ -1,9 +1,7 @@
 //! Bad situations: what is said, and the code.
 
-use nephila::site::Options;
-
 use super::server::{self, serve};
-use super::{Folder, site, site_with};
+use super::{Folder, site};
 
 const FAST: &str = "-s retries=1 -s retry_delay=1ms";
 
@@ -232,53 +230,6 @@ fn a_host_that_says_too_many_requests() {
       db crawl.db (SIZE)   query: nephila query "select * from links limit 5"
     exit 1
     "#);
-}
-
-/// Runs a crawl on a disk of its own with room for a hundred pages, and makes it larger once it is full.
-#[tokio::test(flavor = "multi_thread")]
-#[cfg(target_os = "linux")]
-async fn a_full_disk() {
-    const SCRIPT: &str = r#"
-        mount -t tmpfs -o size=400k none disk || exit 99
-        cd disk
-        "$0" crawl books -a "site=$1" --db crawl.db 2>../said &
-        until grep -q 'disk full' ../said; do kill -0 $! || break; sleep 0.05; done
-        mount -o remount,size=64m none .
-        wait $!
-        code=$?
-        "$0" query --db crawl.db 'select count(*) as n from books'
-        exit $code
-    "#;
-    let site = site_with(Options::default()).await;
-    let folder = Folder::new();
-    std::fs::create_dir(folder.path("disk")).unwrap();
-    let nephila = env!("CARGO_BIN_EXE_nephila");
-    let mut command = folder.command(
-        "unshare",
-        &["--user", "--map-root-user", "--mount", "bash", "-c"],
-    );
-    let Ok(output) = command
-        .args([SCRIPT, nephila, site.url().as_str()])
-        .output()
-    else {
-        return crate::skipped("unshare is not here, for a disk that gets full");
-    };
-    let ran = super::Ran::from(&output);
-    if ran.code == 99
-        || ran.stderr.contains("unshare failed")
-        || ran.stderr.contains("not permitted")
-    {
-        return crate::skipped("no file system may be mounted here, for a disk that gets full");
-    }
-    assert_eq!(
-        (ran.code, &*ran.stdout),
-        (0, "{\"n\":1000}\n"),
-        "{}",
-        ran.stderr
-    );
-    let said = folder.read("said");
-    let warning = "disk full while writing crawl.db; trying again for 60 s";
-    assert_eq!(said.matches(warning).count(), 1, "{said}");
 }
 
 #[test]
