@@ -1,8 +1,9 @@
 //! CSS, and `:contains("text")`, which is ours.
 
+use html5ever::LocalName;
 use scraper::error::SelectorErrorKind;
 use scraper::selector::{Parser, Simple};
-use selectors::parser::{ParseRelative, SelectorList};
+use selectors::parser::{Component, ParseRelative, Selector, SelectorList};
 
 /// The attribute that stands for `:contains` within a parsed selector: who matches it looks for its
 /// value in the element's text. No page has it, since a page's names are what its tokenizer makes.
@@ -10,7 +11,11 @@ pub const CONTAINS: &str = "-nephila-contains";
 
 /// A list of CSS selectors, perhaps with [`CONTAINS`].
 #[derive(Clone, Debug)]
-pub struct Css(pub SelectorList<Simple>);
+pub struct Css {
+    list: SelectorList<Simple>,
+    /// Of each selector, the name that its element must have, as it is written and in lower case.
+    names: Box<[Option<(LocalName, LocalName)>]>,
+}
 
 impl Css {
     /// Parses CSS without what is to be taken of a match.
@@ -21,9 +26,31 @@ impl Css {
         let rewritten = without_contains(source)?;
         let mut input = cssparser::Parser::new(rewritten.as_deref().unwrap_or(source));
         SelectorList::parse(&Parser, &mut input, ParseRelative::No)
-            .map(Self)
+            .map(Self::of_list)
             .map_err(|error| explain(&SelectorErrorKind::from(error)))
     }
+
+    fn of_list(list: SelectorList<Simple>) -> Self {
+        let names = list.slice().iter().map(name_of_subject).collect();
+        Self { list, names }
+    }
+
+    /// The selectors that an element of this name may match: most pairs of an element and a selector
+    /// need no closer look.
+    pub fn candidates(&self, name: &LocalName) -> impl Iterator<Item = &Selector<Simple>> {
+        let all = self.list.slice().iter().zip(&self.names);
+        all.filter_map(move |(selector, own)| match own {
+            Some((written, lower)) if lower != name && written != name => None,
+            _ => Some(selector),
+        })
+    }
+}
+
+fn name_of_subject(selector: &Selector<Simple>) -> Option<(LocalName, LocalName)> {
+    selector.iter().find_map(|component| match component {
+        Component::LocalName(name) => Some((name.name.0.clone(), name.lower_name.0.clone())),
+        _ => None,
+    })
 }
 
 /// The selector with attribute tests in place of `:contains`; none if it has none.

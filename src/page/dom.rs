@@ -1,9 +1,10 @@
 //! The few operations on the tree that everything else is made of.
 
+use std::borrow::Cow;
 use std::io;
 
-use html5ever::ns;
 use html5ever::serialize::{SerializeOpts, TraversalScope, serialize};
+use html5ever::{LocalName, local_name, ns};
 use scraper::node::Element;
 use scraper::{ElementRef, Html as Tree, Node};
 
@@ -101,17 +102,21 @@ pub(super) fn named_metas(html: &Tree) -> Vec<(&str, &str)> {
 
 /// All text within, white space folded to single spaces; scripts and styles left out. It ends early if
 /// too much was spent.
-pub(super) fn text(element: ElementRef<'_>, effort: &Effort) -> String {
+pub(super) fn text<'a>(element: ElementRef<'a>, effort: &Effort) -> Cow<'a, str> {
     gather(element, effort, |text| effort.take(text.len()))
 }
 
 /// As [`text`], only to be looked at.
-pub(super) fn text_seen(element: ElementRef<'_>, effort: &Effort) -> String {
+pub(super) fn text_seen<'a>(element: ElementRef<'a>, effort: &Effort) -> Cow<'a, str> {
     gather(element, effort, |text| effort.read(text))
 }
 
-fn gather(element: ElementRef<'_>, effort: &Effort, pay: impl Fn(&str) -> bool) -> String {
-    let mut out = String::new();
+fn gather<'a>(
+    element: ElementRef<'a>,
+    effort: &Effort,
+    pay: impl Fn(&str) -> bool,
+) -> Cow<'a, str> {
+    let mut out = Folded::default();
     let mut skip_until = None;
     for edge in element.traverse() {
         if !effort.look(1) {
@@ -120,14 +125,11 @@ fn gather(element: ElementRef<'_>, effort: &Effort, pay: impl Fn(&str) -> bool) 
         match edge {
             ego_tree::iter::Edge::Open(node) if skip_until.is_none() => match node.value() {
                 Node::Text(text) if !pay(text) => break,
-                Node::Text(text) => push_folded(&mut out, text),
-                Node::Element(inner)
-                    if matches!(inner.name(), "script" | "style" | "template")
-                        && node.id() != element.id() =>
-                {
+                Node::Text(text) => out.push(text),
+                Node::Element(inner) if is_silent(&inner.name.local) && node != *element => {
                     skip_until = Some(node.id());
                 }
-                Node::Element(inner) if is_block(inner.name()) => push_space(&mut out),
+                Node::Element(inner) if is_block(&inner.name.local) => out.space(),
                 _ => {}
             },
             ego_tree::iter::Edge::Close(node) => {
@@ -135,31 +137,37 @@ fn gather(element: ElementRef<'_>, effort: &Effort, pay: impl Fn(&str) -> bool) 
                     skip_until = None;
                 } else if skip_until.is_none()
                     && let Node::Element(inner) = node.value()
-                    && is_block(inner.name())
+                    && is_block(&inner.name.local)
                 {
-                    push_space(&mut out);
+                    out.space();
                 }
             }
             ego_tree::iter::Edge::Open(_) => {}
         }
     }
-    out.truncate(out.trim_end().len());
-    out
+    out.text
 }
 
 /// The element's own text nodes, white space folded. It ends early if too much was spent.
-pub(super) fn own_text(element: ElementRef<'_>, effort: &Effort) -> String {
-    let mut out = String::new();
+pub(super) fn own_text<'a>(element: ElementRef<'a>, effort: &Effort) -> Cow<'a, str> {
+    let mut out = Folded::default();
     for child in element.children() {
         match child.value() {
             _ if !effort.look(1) => break,
             Node::Text(text) if !effort.take(text.len()) => break,
-            Node::Text(text) => push_folded(&mut out, text),
+            Node::Text(text) => out.push(text),
             _ => {}
         }
     }
-    out.truncate(out.trim_end().len());
-    out
+    out.text
+}
+
+/// The value of an attribute without a namespace.
+pub(super) fn attribute<'a>(element: ElementRef<'a>, name: &str) -> Option<&'a str> {
+    // scraper looks a name up in a table of all names first, which takes longer than to compare a few.
+    let mut attributes = element.value().attrs.iter();
+    let found = attributes.find(|(own, _)| &*own.local == name && own.ns == ns!());
+    found.map(|(_, value)| &**value)
 }
 
 /// The element's HTML, itself included. It ends early if too much was spent.
@@ -196,68 +204,111 @@ impl io::Write for Html<'_> {
 }
 
 /// A text with its white space folded.
-pub(super) fn folded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    push_folded(&mut out, text.trim());
-    out
+pub(super) fn folded(text: &str) -> Cow<'_, str> {
+    let mut out = Folded::default();
+    out.push(text);
+    out.text
 }
 
-fn push_folded(out: &mut String, text: &str) {
-    for (position, word) in text.split_whitespace().enumerate() {
-        if position > 0 || text.starts_with(char::is_whitespace) {
-            push_space(out);
+/// Texts put together, white space folded, none at the ends: most are one text of the page as it is.
+#[derive(Default)]
+struct Folded<'a> {
+    text: Cow<'a, str>,
+    /// White space has been left out since.
+    has_gap: bool,
+}
+
+impl<'a> Folded<'a> {
+    fn push(&mut self, text: &'a str) {
+        let trimmed = text.trim_start();
+        self.has_gap |= trimmed.len() < text.len();
+        let trimmed = trimmed.trim_end();
+        if trimmed.is_empty() {
+            return;
         }
-        out.push_str(word);
+        if self.text.is_empty() && is_folded(trimmed) {
+            self.text = Cow::Borrowed(trimmed);
+        } else {
+            let out = self.text.to_mut();
+            for word in trimmed.split_whitespace() {
+                if self.has_gap && !out.is_empty() {
+                    out.push(' ');
+                }
+                out.push_str(word);
+                self.has_gap = true;
+            }
+        }
+        self.has_gap = text.ends_with(char::is_whitespace);
     }
-    if text.ends_with(char::is_whitespace) {
-        push_space(out);
+
+    fn space(&mut self) {
+        self.has_gap = true;
     }
 }
 
-fn push_space(out: &mut String) {
-    if !out.is_empty() && !out.ends_with(' ') {
-        out.push(' ');
-    }
+/// Whether the white space of a trimmed text is single spaces only, as can be seen from its bytes.
+fn is_folded(text: &str) -> bool {
+    let mut before = 0;
+    text.bytes().all(|byte| {
+        let is_plain = match byte {
+            b' ' => before != b' ',
+            9..=13 => false,
+            // U+0085 and U+00A0; all other white space begins with one of the three below.
+            0x85 | 0xa0 => before != 0xc2,
+            0xe1..=0xe3 => false,
+            _ => true,
+        };
+        before = byte;
+        is_plain
+    })
+}
+
+/// Elements whose text nobody reads.
+fn is_silent(name: &LocalName) -> bool {
+    matches!(
+        *name,
+        local_name!("script") | local_name!("style") | local_name!("template")
+    )
 }
 
 /// Elements that start a new line when rendered, so that their text does not run together.
-fn is_block(name: &str) -> bool {
+fn is_block(name: &LocalName) -> bool {
     matches!(
-        name,
-        "address"
-            | "article"
-            | "aside"
-            | "blockquote"
-            | "br"
-            | "dd"
-            | "div"
-            | "dl"
-            | "dt"
-            | "fieldset"
-            | "figcaption"
-            | "figure"
-            | "footer"
-            | "form"
-            | "h1"
-            | "h2"
-            | "h3"
-            | "h4"
-            | "h5"
-            | "h6"
-            | "header"
-            | "hr"
-            | "li"
-            | "main"
-            | "nav"
-            | "ol"
-            | "p"
-            | "pre"
-            | "section"
-            | "table"
-            | "td"
-            | "th"
-            | "tr"
-            | "ul"
-            | "option"
+        *name,
+        local_name!("address")
+            | local_name!("article")
+            | local_name!("aside")
+            | local_name!("blockquote")
+            | local_name!("br")
+            | local_name!("dd")
+            | local_name!("div")
+            | local_name!("dl")
+            | local_name!("dt")
+            | local_name!("fieldset")
+            | local_name!("figcaption")
+            | local_name!("figure")
+            | local_name!("footer")
+            | local_name!("form")
+            | local_name!("h1")
+            | local_name!("h2")
+            | local_name!("h3")
+            | local_name!("h4")
+            | local_name!("h5")
+            | local_name!("h6")
+            | local_name!("header")
+            | local_name!("hr")
+            | local_name!("li")
+            | local_name!("main")
+            | local_name!("nav")
+            | local_name!("ol")
+            | local_name!("p")
+            | local_name!("pre")
+            | local_name!("section")
+            | local_name!("table")
+            | local_name!("td")
+            | local_name!("th")
+            | local_name!("tr")
+            | local_name!("ul")
+            | local_name!("option")
     )
 }

@@ -34,7 +34,7 @@ impl Element {
 
     /// All text within, white space folded.
     pub fn text(&self) -> String {
-        dom::text(self.node(), self.page.effort())
+        dom::text(self.node(), self.page.effort()).into_owned()
     }
 
     /// An attribute's value.

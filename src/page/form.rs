@@ -109,6 +109,6 @@ fn chosen(select: ElementRef<'_>, effort: &Effort) -> Option<String> {
     Some(
         option
             .attr("value")
-            .map_or_else(|| dom::text(option, effort), str::to_owned),
+            .map_or_else(|| dom::text(option, effort).into_owned(), str::to_owned),
     )
 }

@@ -91,22 +91,22 @@ impl<'a> Place<'a> {
     }
 
     /// What is taken of it, if that is there.
-    fn text(&self, page: &'a Page, take: &Take) -> Option<String> {
+    fn text(&self, page: &'a Page, take: &Take) -> Option<Cow<'a, str>> {
         let element = match self {
             Self::Page => page.html().root_element(),
             Self::Element(element) => *element,
             Self::Json(Value::Null) => return None,
-            Self::Json(Value::String(text)) => return page.taken(text),
-            Self::Json(value) => return page.taken(&value.to_string()),
-            Self::Text(text) => return page.taken(text),
+            Self::Json(Value::String(text)) => return page.taken(text.as_str()),
+            Self::Json(value) => return page.taken(value.to_string()),
+            Self::Text(text) => return page.taken(text.clone()),
         };
         let effort = page.effort();
         match take {
             Take::AllText => Some(dom::text(element, effort)),
             Take::OwnText => Some(dom::own_text(element, effort)),
-            Take::Html => Some(dom::html(element, effort)),
-            Take::Markdown => Some(markdown::of(page, element)),
-            Take::Attribute(name) => page.taken(element.attr(name)?.trim()),
+            Take::Html => Some(dom::html(element, effort).into()),
+            Take::Markdown => Some(markdown::of(page, element).into()),
+            Take::Attribute(name) => page.taken(dom::attribute(element, name)?.trim()),
         }
     }
 }
@@ -115,7 +115,7 @@ impl<'a> Place<'a> {
 pub struct Hit<'a> {
     page: &'a Page,
     place: Place<'a>,
-    pub(super) text: String,
+    pub(super) text: Cow<'a, str>,
 }
 
 impl<'a> Hit<'a> {
@@ -145,6 +145,11 @@ impl<'a> Hit<'a> {
         // A base may be long, and make long URLs of short ones.
         self.page.effort().take(url.as_str().len());
         Ok(url)
+    }
+
+    /// What [`text`](Self::text) gives, for keeps.
+    pub fn into_text(self) -> String {
+        self.text.into_owned()
     }
 
     /// It as a scope for nested items.
@@ -197,24 +202,15 @@ impl<'a> Found<'a> {
     }
 
     /// What is found, whatever is taken of it.
-    pub(super) fn places(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
-        let (scope, parts) = (self.scope, self.selector.parts());
-        let css = match parts {
-            [
-                Part {
-                    find: Find::Css(css),
-                    ..
-                },
-            ] => scope.matches(css),
-            _ => None,
-        };
-        let others = if css.is_some() {
-            Vec::new()
-        } else {
-            chain(scope, parts)
-        };
-        let css = css.into_iter().flatten().map(Place::Element);
-        css.chain(others)
+    pub(super) fn places(&self) -> Places<'a> {
+        let parts = self.selector.parts();
+        if let [part] = parts
+            && let Find::Css(css) = &part.find
+            && let Some(matches) = self.scope.matches(css)
+        {
+            return Places::Elements(matches);
+        }
+        Places::Others(chain(self.scope, parts).into_iter())
     }
 
     /// The elements that match.
@@ -266,13 +262,37 @@ impl<'a> Found<'a> {
             let text = place.text(page, take)?;
             let text = match pattern {
                 None => text,
-                Some(pattern) => {
-                    let groups = pattern.captures(&text)?;
-                    groups.get(1).or_else(|| groups.get(0))?.as_str().to_owned()
-                }
+                Some(pattern) => narrowed(text, pattern)?,
             };
             Some(Hit { page, place, text })
         })
+    }
+}
+
+/// What the pattern takes of a text: its first group, else all that it matches.
+fn narrowed<'a>(text: Cow<'a, str>, pattern: &Regex) -> Option<Cow<'a, str>> {
+    let groups = pattern.captures(&text)?;
+    let range = groups.get(1).or_else(|| groups.get(0))?.range();
+    Some(match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[range]),
+        Cow::Owned(text) => Cow::Owned(text[range].to_owned()),
+    })
+}
+
+/// What is found, one by one: elements as they are asked for, all else at once.
+pub(super) enum Places<'a> {
+    Elements(Matches<'a>),
+    Others(std::vec::IntoIter<Place<'a>>),
+}
+
+impl<'a> Iterator for Places<'a> {
+    type Item = Place<'a>;
+
+    fn next(&mut self) -> Option<Place<'a>> {
+        match self {
+            Self::Elements(matches) => matches.next().map(Place::Element),
+            Self::Others(places) => places.next(),
+        }
     }
 }
 

@@ -211,7 +211,7 @@ impl Page {
                         known.insert(url.clone());
                         links.push(Link {
                             url,
-                            text: dom::text(element, self.effort()),
+                            text: dom::text(element, self.effort()).into_owned(),
                             rel: rel(element),
                         });
                     }

@@ -10,7 +10,6 @@
 use std::fmt;
 
 use ego_tree::NodeRef;
-use ego_tree::iter::{Edge, Traverse};
 use html5ever::tendril::StrTendril;
 use html5ever::{LocalName, Namespace, QualName, local_name, ns};
 use nephila_notation::{CONTAINS, Css};
@@ -31,8 +30,9 @@ use super::effort::Effort;
 
 /// The elements within a scope that match, in document order; it ends early if too much was spent.
 pub(super) struct Matches<'a> {
-    scope: OpaqueElement,
-    inner: Traverse<'a, Node>,
+    scope: NodeRef<'a, Node>,
+    /// The node that was looked at last; none when all were.
+    last: Option<NodeRef<'a, Node>>,
     css: &'a Css,
     effort: &'a Effort,
     caches: SelectorCaches,
@@ -40,12 +40,9 @@ pub(super) struct Matches<'a> {
 
 impl<'a> Matches<'a> {
     pub(super) fn new(scope: ElementRef<'a>, css: &'a Css, effort: &'a Effort) -> Self {
-        let mut inner = scope.traverse();
-        // The scope itself.
-        inner.next();
         Self {
-            scope: OpaqueElement::new(scope.value()),
-            inner,
+            scope: *scope,
+            last: Some(*scope),
             css,
             effort,
             caches: SelectorCaches::default(),
@@ -53,6 +50,10 @@ impl<'a> Matches<'a> {
     }
 
     fn is_match(&mut self, element: &Paid<'a>) -> bool {
+        let mut candidates = self.css.candidates(&element.data.name.local).peekable();
+        if candidates.peek().is_none() {
+            return false;
+        }
         let mut context = MatchingContext::new(
             MatchingMode::Normal,
             None,
@@ -61,9 +62,25 @@ impl<'a> Matches<'a> {
             NeedsSelectorFlags::No,
             MatchingForInvalidation::No,
         );
-        context.scope_element = Some(self.scope);
-        let mut selectors = self.css.0.slice().iter();
-        selectors.any(|selector| matches_selector(selector, 0, None, element, &mut context))
+        let scope = self.scope.value().as_element();
+        context.scope_element = scope.map(OpaqueElement::new);
+        candidates.any(|selector| matches_selector(selector, 0, None, element, &mut context))
+    }
+
+    /// The node after the last one, in document order.
+    fn step(&mut self) -> Option<NodeRef<'a, Node>> {
+        let mut from = self.last?;
+        let next = from.first_child().or_else(|| {
+            while from != self.scope {
+                if let Some(sibling) = from.next_sibling() {
+                    return Some(sibling);
+                }
+                from = from.parent()?;
+            }
+            None
+        });
+        self.last = next;
+        next
     }
 }
 
@@ -71,25 +88,20 @@ impl<'a> Iterator for Matches<'a> {
     type Item = ElementRef<'a>;
 
     fn next(&mut self) -> Option<ElementRef<'a>> {
-        while let Some(edge) = self.inner.next() {
-            let Edge::Open(node) = edge else { continue };
+        while let Some(node) = self.step() {
             if !self.effort.look(1) {
                 return None;
             }
-            let Some(element) = ElementRef::wrap(node) else {
+            let Some(data) = node.value().as_element() else {
                 continue;
             };
-            let paid = Paid {
-                node,
-                data: element.value(),
-                effort: self.effort,
-            };
-            let is_match = self.is_match(&paid);
-            if self.effort.is_spent() {
+            let effort = self.effort;
+            let is_match = self.is_match(&Paid { node, data, effort });
+            if effort.is_spent() {
                 return None;
             }
             if is_match {
-                return Some(element);
+                return ElementRef::wrap(node);
             }
         }
         None

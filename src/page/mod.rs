@@ -59,6 +59,7 @@ pub use sitemap::{
 pub use trace::Traced;
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -680,8 +681,9 @@ impl Page {
     }
 
     /// A text that is taken, if it is to be had.
-    fn taken(&self, text: &str) -> Option<String> {
-        self.effort().take(text.len()).then(|| text.to_owned())
+    fn taken<'a>(&self, text: impl Into<Cow<'a, str>>) -> Option<Cow<'a, str>> {
+        let text = text.into();
+        self.effort().take(text.len()).then_some(text)
     }
 
     /// Why what was read of the page so far may not be all, if reading it has cost too much.

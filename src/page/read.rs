@@ -75,7 +75,7 @@ pub trait FromHit: Sized {
     ///
     /// # Errors
     /// Why it can't be read.
-    fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss>;
+    fn from_hit(hit: Hit<'_>) -> Result<Self, Miss>;
 }
 
 /// A value that can be read from the matches of a selector: one, perhaps one (`Option`), or all
@@ -96,17 +96,14 @@ pub trait FromMatch: Sized {
 
 impl<T: FromHit> FromMatch for T {
     fn from_match(found: &Found<'_>) -> Result<Self, Miss> {
-        found
-            .hits()
-            .next()
-            .map_or(Err(Miss::Nothing), |hit| T::from_hit(&hit))
+        found.hits().next().map_or(Err(Miss::Nothing), T::from_hit)
     }
 }
 
 impl<T: FromHit> FromMatch for Option<T> {
     fn from_match(found: &Found<'_>) -> Result<Self, Miss> {
         match found.hits().next() {
-            Some(hit) if !hit.is_empty() => T::from_hit(&hit).map(Some),
+            Some(hit) if !hit.is_empty() => T::from_hit(hit).map(Some),
             _ => Ok(None),
         }
     }
@@ -114,7 +111,7 @@ impl<T: FromHit> FromMatch for Option<T> {
 
 impl<T: FromHit> FromMatch for Vec<T> {
     fn from_match(found: &Found<'_>) -> Result<Self, Miss> {
-        found.hits().map(|hit| T::from_hit(&hit)).collect()
+        found.hits().map(T::from_hit).collect()
     }
 }
 
@@ -128,25 +125,25 @@ impl FromMatch for bool {
 }
 
 impl<T: Extract> FromHit for T {
-    fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss> {
+    fn from_hit(hit: Hit<'_>) -> Result<Self, Miss> {
         T::extract(&hit.scope()).map_err(|error| Miss::Nested(Box::new(error)))
     }
 }
 
 impl FromHit for String {
-    fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss> {
-        Ok(hit.text.clone())
+    fn from_hit(hit: Hit<'_>) -> Result<Self, Miss> {
+        Ok(hit.into_text())
     }
 }
 
 impl FromHit for serde_json::Value {
-    fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss> {
+    fn from_hit(hit: Hit<'_>) -> Result<Self, Miss> {
         Ok(hit.json().cloned().unwrap_or_else(|| hit.text().into()))
     }
 }
 
 impl FromHit for Url {
-    fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss> {
+    fn from_hit(hit: Hit<'_>) -> Result<Self, Miss> {
         hit.url()
     }
 }
@@ -154,7 +151,7 @@ impl FromHit for Url {
 macro_rules! from_hit {
     ($($type:ty)*) => {$(
         impl FromHit for $type {
-            fn from_hit(hit: &Hit<'_>) -> Result<Self, Miss> {
+            fn from_hit(hit: Hit<'_>) -> Result<Self, Miss> {
                 hit.text.parse().map_err(|_| Miss::unreadable(&hit.text, stringify!($type)))
             }
         }

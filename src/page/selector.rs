@@ -1,10 +1,10 @@
 //! Selectors: CSS, XPath and JSON paths in one notation.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use nephila_notation::{Notation, Part, Take, plain_css};
+use rustc_hash::FxHashMap;
 
 /// A parsed selector: what to find, and what to take of it.
 ///
@@ -116,7 +116,7 @@ pub trait AsSelector {
 const KEPT: usize = 512;
 
 thread_local! {
-    static PARSED: RefCell<HashMap<Box<str>, Rc<Selector>>> = RefCell::default();
+    static PARSED: RefCell<FxHashMap<Box<str>, Rc<Selector>>> = RefCell::default();
 }
 
 impl AsSelector for str {

@@ -138,7 +138,7 @@ fn cells(row: ElementRef<'_>, effort: &Effort) -> Vec<String> {
             .and_then(|span| span.trim().parse().ok());
         let span = span.unwrap_or(1).clamp(1, MOST);
         let room = WIDEST.saturating_sub(cells.len());
-        let (text, span) = (dom::text(cell, effort), span.min(room));
+        let (text, span) = (dom::text(cell, effort).into_owned(), span.min(room));
         let copies = (text.len() + size_of::<String>()) * span;
         if !effort.take(copies) {
             break;

@@ -51,7 +51,7 @@ pub(super) fn find<'a>(page: &'a Page, at: At<'a>, xpath: &XPath) -> Vec<Place<'
         Ok(Value::Boolean(is)) => is.then(|| "true".to_owned()),
         Ok(Value::Number(number)) if number.is_nan() => None,
         Ok(value @ Value::Number(_)) => text(value.to_xpath_string()),
-        Ok(Value::String(string)) => text(dom::folded(&string)),
+        Ok(Value::String(string)) => text(dom::folded(&string).into_owned()),
         Err(error) => {
             page.complain(error.to_string());
             None

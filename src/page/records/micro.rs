@@ -96,7 +96,7 @@ fn value(page: &Page, element: ElementRef<'_>) -> Value {
         "time" if element.attr("datetime").is_some() => attribute("datetime"),
         // Not of the standard, but on many pages.
         _ if element.attr("content").is_some() => attribute("content"),
-        _ => dom::text(element, page.effort()),
+        _ => dom::text(element, page.effort()).into_owned(),
     };
     if text.is_empty() {
         Value::Null
