@@ -110,6 +110,8 @@ pub mod cli;
 pub mod private;
 
 pub use engine::Crawl;
+/// Dates and times of items are jiff's: a project need not depend on it to name them.
+pub use jiff;
 pub use nephila_macros::{Item, css, spider, spiders};
 pub use request::Result;
 

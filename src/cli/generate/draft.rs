@@ -64,7 +64,7 @@ impl Draft {
     }
 
     /// The pages that are opened for their items, if there is more on them than in the list.
-    fn opened(&self) -> Option<&Details> {
+    pub(super) fn opened(&self) -> Option<&Details> {
         let details = self.details.as_ref()?;
         (details.columns.len() >= 2).then_some(details)
     }

@@ -4,6 +4,7 @@ mod columns;
 mod draft;
 mod html;
 mod json;
+mod rust;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ use draft::{Details, Draft};
 const EXAMPLES: &str = "\
 Examples:
   nephila gen books https://shop.example/             looks, shows, and writes spiders/books.toml
+  nephila gen books https://shop.example/ --rust      the same in Rust: spiders/books.rs
   nephila gen books https://shop.example/ --stdout    shows the file only";
 
 /// Pages of a list that are opened to see what is on them.
@@ -38,8 +40,8 @@ const OPENED: usize = 3;
 /// Write a spider from a page: finds its list, the next page, linked pages and fields, and shows the first
 /// items
 ///
-/// The spider is a TOML file; it is tried on the page before it is written. Look through it: names and
-/// types are guesses.
+/// The spider is a TOML file, or a Rust one of the project that you are in. It is tried on the page before it
+/// is written. Look through it: names and types are guesses.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Gen {
@@ -47,6 +49,9 @@ pub(super) struct Gen {
     name: String,
     /// A page with a list, of HTML or JSON
     url: String,
+    /// Write it in Rust
+    #[arg(long)]
+    rust: bool,
     /// Print the file instead of writing it
     #[arg(long)]
     stdout: bool,
@@ -72,6 +77,7 @@ impl Gen {
     pub(super) async fn run(self) -> Result<u8, Failure> {
         let url = fetch::url(&self.url, "nephila gen books https://shop.example/")?;
         let path = self.path()?;
+        let declared = path.with_extension("toml");
         let settings = self.set.settings(None)?;
         let looking = Looking {
             fetcher: Fetcher::new(None, "{}", &settings)?,
@@ -99,7 +105,7 @@ impl Gen {
         }
         let text = draft.toml(&url);
         let tried = self
-            .try_it(&path, &text, &seen, &details, &settings)
+            .try_it(&declared, &text, &seen, &details, &settings)
             .await?;
         self.show(&tried)?;
         let rows = tried
@@ -117,7 +123,11 @@ impl Gen {
                 "the list has nothing in it that could be stored",
             ));
         }
-        self.write(&path, &text)
+        if self.rust {
+            self.write(&path, &draft.rust(&self.name, &url))
+        } else {
+            self.write(&path, &text)
+        }
     }
 
     fn path(&self) -> Result<PathBuf, Failure> {
@@ -135,7 +145,25 @@ impl Gen {
             );
         }
         let folder = spiders::folder().unwrap_or_else(|| PathBuf::from("spiders"));
-        let path = folder.join(format!("{}.toml", self.name));
+        let declared = folder.join(format!("{}.toml", self.name));
+        let module = folder.join(format!("{}.rs", rust::module(&self.name)));
+        let (path, other) = if self.rust {
+            let is_project = folder.with_file_name("Cargo.toml").is_file();
+            if !is_project && !self.stdout {
+                return Err(Failure::usage("there is no Rust project here")
+                    .more("nephila new DIR makes one; --stdout only shows the file"));
+            }
+            (module, declared)
+        } else {
+            (declared, module)
+        };
+        if other.exists() && !self.stdout {
+            let other = other.display();
+            return Err(
+                Failure::usage(format!("{other} may be a spider `{}` already", self.name))
+                    .more("two spiders can't have one name: choose another"),
+            );
+        }
         if path.exists() && !self.force && !self.stdout {
             return Err(
                 Failure::usage(format!("{} is there already", path.display()))

@@ -1,11 +1,13 @@
 //! `nephila gen`: what it makes of five kinds of lists crawls them without an edit.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use super::project::Project;
 use super::server::serve_with;
-use super::{Folder, site};
+use super::{Folder, Ran, site};
 
 /// Generates a spider for `url`, crawls it, and gives the rows of its table.
 fn generated(name: &str, url: &str, table: &str) -> Vec<Value> {
@@ -17,13 +19,123 @@ fn generated(name: &str, url: &str, table: &str) -> Vec<Value> {
     assert_eq!(ran.code, 0, "{file}\n{}", ran.stderr);
     let sql = format!("select * from {table} order by _id");
     let ran = folder.run_args(&["query", "--format", "jsonl", &sql]);
-    let rows: Vec<Value> = ran
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let rows = rows_of(&ran);
     assert!(!rows.is_empty(), "{file}");
     rows
+}
+
+fn rows_of(ran: &Ran) -> Vec<Value> {
+    let rows = ran.stdout.lines().map(serde_json::from_str);
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+/// The same lists by Rust spiders, in a project as `nephila new` makes it: they compile, and find what the TOML
+/// spiders find.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_rust() {
+    let Some(project) = Project::new("lists") else {
+        return;
+    };
+    let site = site().await;
+    let (cities, news, offers) = (cities(), news(), offers());
+    let of = |server: SocketAddr, path: &str| format!("http://{server}/{path}");
+    let lists = [
+        ("the-books", site.url().to_string(), "detail"),
+        ("quotes", format!("{}api/quotes?page=1", site.url()), "list"),
+        ("cities", of(cities, "list"), "list"),
+        ("news", of(news, "news"), "detail"),
+        ("item", of(offers, "offers"), "list"),
+    ];
+    for (name, url, _) in &lists {
+        let ran = project.run(&format!("gen {name} {url} --rust -s delay=0s"));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains(&format!("nephila crawl {name}")),
+            "{}",
+            ran.stderr
+        );
+    }
+    let again = project.run(&format!("gen quotes {} --rust", lists[1].1));
+    assert!(
+        again.stderr.contains("spiders/quotes.rs is there already"),
+        "{}",
+        again.stderr
+    );
+    let other = project.run(&format!("gen quotes {}", lists[1].1));
+    assert!(
+        other.stderr.contains("may be a spider `quotes` already"),
+        "{}",
+        other.stderr
+    );
+    let sorted = |mut rows: Vec<Value>| {
+        for row in &mut rows {
+            let columns = row.as_object_mut().unwrap();
+            columns.retain(|name, _| !name.starts_with('_'));
+        }
+        rows.sort_by_key(Value::to_string);
+        rows
+    };
+    for (name, url, table) in &lists {
+        let db = format!("{name}.db");
+        let ran = project.run(&format!("crawl {name} --db {db} -s delay=0s"));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let rows = rows_of(&project.run_args(&[
+            "query",
+            "--db",
+            &db,
+            "--format",
+            "jsonl",
+            &format!("select * from {table}"),
+        ]));
+        let (rows, expected) = (sorted(rows), sorted(generated(name, url, table)));
+        assert_eq!(rows.len(), expected.len(), "{name}");
+        for (row, expected) in rows.iter().zip(&expected) {
+            assert_eq!(row, expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn in_rust_without_a_project() {
+    let server = offers();
+    let folder = Folder::new();
+    let ran = folder.run(&format!("gen offers http://{server}/offers --rust"));
+    insta::assert_snapshot!(ran.said(), @r"
+    error: there is no Rust project here
+         nephila new DIR makes one; --stdout only shows the file
+    exit 2
+    ");
+    let ran = folder.run(&format!(
+        "gen offers http://{server}/offers --rust --stdout"
+    ));
+    insta::assert_snapshot!(super::normalised(&ran.stdout), @r#"
+    //! Made from http://127.0.0.1:PORT/offers by nephila gen: names and types are guesses.
+
+    use nephila::prelude::*;
+
+    /// A row of the table `list`.
+    #[derive(Item)]
+    #[item(table = "list", key = "image")]
+    struct Row {
+        #[css("img::attr(src)")]
+        image: Url,
+        #[css("h4")]
+        title: String,
+        #[css("span.price", parse = nephila::parse::money)]
+        price: f64,
+    }
+
+    #[derive(Default)]
+    struct Offers;
+
+    #[spider(name = "offers", start = "http://127.0.0.1:PORT/offers")]
+    impl Offers {
+        async fn list(&self, page: Page) -> Result<Vec<Row>> {
+            page.items("div.card")
+        }
+    }
+    "#);
+    assert!(!folder.path("spiders").exists());
 }
 
 /// The row whose `column` is `value`.
@@ -65,9 +177,9 @@ async fn a_json_api() {
     );
 }
 
-#[test]
-fn a_table_over_several_pages() {
-    let server = serve_with(|path, _| {
+/// A table of 30 rows on three pages.
+fn cities() -> SocketAddr {
+    serve_with(|path, _| {
         let page: usize = match path {
             "/list" => 1,
             "/list?p=2" => 2,
@@ -95,7 +207,12 @@ fn a_table_over_several_pages() {
             <table id=cities><tr><th>Name</th><th>People</th><th>Counted on</th><th></th></tr>{rows}</table>{next}"
         );
         (200, html)
-    });
+    })
+}
+
+#[test]
+fn a_table_over_several_pages() {
+    let server = cities();
     let rows = generated("cities", &format!("http://{server}/list"), "list");
     assert_eq!(rows.len(), 30);
     let city = row(&rows, "name", &"City 27".into());
@@ -106,9 +223,9 @@ fn a_table_over_several_pages() {
     assert!(rows[0].get("column_4").is_none(), "{}", rows[0]);
 }
 
-#[test]
-fn news_whose_articles_describe_themselves() {
-    let server = serve_with(|path, _| {
+/// A list of eight stories, each with a page of its own.
+fn news() -> SocketAddr {
+    serve_with(|path, _| {
         if path == "/news" {
             let mut items = String::new();
             for n in 1..=8 {
@@ -131,7 +248,12 @@ fn news_whose_articles_describe_themselves() {
             <p class=lead>It happened {n} times.</p></main>"
         );
         (200, html)
-    });
+    })
+}
+
+#[test]
+fn news_whose_articles_describe_themselves() {
+    let server = news();
     let rows = generated("news", &format!("http://{server}/news"), "detail");
     assert_eq!(rows.len(), 8);
     let story = row(&rows, "title", &"Story 3".into());
@@ -140,9 +262,9 @@ fn news_whose_articles_describe_themselves() {
     assert_eq!(story["lead"], "It happened 3 times.", "{story}");
 }
 
-#[test]
-fn cards_without_pages_of_their_own() {
-    let server = serve_with(|path, _| {
+/// Twelve cards.
+fn offers() -> SocketAddr {
+    serve_with(|path, _| {
         if path != "/offers" {
             return (404, String::new());
         }
@@ -163,7 +285,12 @@ fn cards_without_pages_of_their_own() {
             200,
             format!("<div class=grid>{cards}</div><div class=foot><p>a<p>b<p>c</div>"),
         )
-    });
+    })
+}
+
+#[test]
+fn cards_without_pages_of_their_own() {
+    let server = offers();
     let url = format!("http://{server}/offers");
     let rows = generated("offers", &url, "list");
     assert_eq!(rows.len(), 12);

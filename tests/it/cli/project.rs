@@ -44,20 +44,56 @@ fn folders_that_can_not_be_projects() {
     assert_eq!(folder.read("full/x"), "");
 }
 
+/// A project as `nephila new` makes it, whose commands are built with the tests' own dependencies.
+pub(super) struct Project {
+    folder: Folder,
+    dir: PathBuf,
+}
+
+impl Project {
+    /// None where Cargo can't find the dependencies. Its name is that of its program, and another's in the folder
+    /// where all of them are built.
+    pub(super) fn new(name: &str) -> Option<Self> {
+        let folder = Folder::new();
+        let made = folder.run(&format!("new {name}"));
+        assert_eq!(made.code, 0, "{}", made.stderr);
+        let dir = folder.path(name);
+        // The same versions as here, so that nothing is looked up and little is built.
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+        std::fs::copy(checkout.join("Cargo.lock"), dir.join("Cargo.lock")).unwrap();
+        if !is_offline_ready(&dir) {
+            crate::skipped("Cargo's registry is not here, and there may be no network");
+            return None;
+        }
+        Some(Self { folder, dir })
+    }
+
+    /// A command line inside of the project.
+    pub(super) fn run(&self, line: &str) -> Ran {
+        let args: Vec<&str> = line.split_whitespace().collect();
+        self.run_args(&args)
+    }
+
+    pub(super) fn run_args(&self, args: &[&str]) -> Ran {
+        self.inside(self.folder.nephila(args))
+    }
+
+    fn inside(&self, mut command: Command) -> Ran {
+        command
+            .current_dir(&self.dir)
+            .env("CARGO_NET_OFFLINE", "true")
+            .env("CARGO_TARGET_DIR", target());
+        Ran::from(&command.output().unwrap())
+    }
+}
+
 /// The newcomer's path: a project, its tests, a crawl by the command, and by Cargo.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_that_builds_and_crawls() {
-    let folder = Folder::new();
-    let made = folder.run("new shop");
-    assert_eq!(made.code, 0, "{}", made.stderr);
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let shop = folder.path("shop");
-    // The same versions as here, so that nothing is looked up and little is built.
-    std::fs::copy(checkout.join("Cargo.lock"), shop.join("Cargo.lock")).unwrap();
-    if !is_offline_ready(&shop) {
-        crate::skipped("Cargo's registry is not here, and there may be no network");
+    let Some(project) = Project::new("shop") else {
         return;
-    }
+    };
+    let (folder, shop) = (&project.folder, &project.dir);
     let site = site().await;
     let file = shop.join("spiders/books.rs");
     let text = std::fs::read_to_string(&file).unwrap();
@@ -67,21 +103,14 @@ async fn a_project_that_builds_and_crawls() {
     )
     .unwrap();
 
-    let inside = |mut command: Command| {
-        command
-            .current_dir(&shop)
-            .env("CARGO_NET_OFFLINE", "true")
-            .env("CARGO_TARGET_DIR", target());
-        Ran::from(&command.output().unwrap())
-    };
-    let tested = inside(folder.command(env!("CARGO"), &["test", "--quiet"]));
+    let tested = project.inside(folder.command(env!("CARGO"), &["test", "--quiet"]));
     assert_eq!(tested.code, 0, "{}{}", tested.stdout, tested.stderr);
     assert!(
         tested.stdout.contains("test result: ok. 1 passed"),
         "{}",
         tested.stdout
     );
-    let crawled = inside(folder.nephila(&["crawl", "books"]));
+    let crawled = project.run("crawl books");
     insta::assert_snapshot!(crawled.said(), @r#"
     ✓ books  run 1: 63 pages, 60 items in TIME
       db crawl.db (SIZE)   query: nephila query "select * from books limit 5"
@@ -95,13 +124,13 @@ async fn a_project_that_builds_and_crawls() {
         site.url()
     );
     std::fs::write(shop.join("spiders/other.rs"), new).unwrap();
-    let found = inside(folder.nephila(&["crawl", "othr"]));
+    let found = project.run("crawl othr");
     insta::assert_snapshot!(found.said(), @r"
     error: no spider `othr`; did you mean `other`?
          nephila list shows all 2
     exit 2
     ");
-    let panicked = inside(folder.nephila(&["crawl", "other"]));
+    let panicked = project.run("crawl other");
     insta::assert_snapshot!(panicked.said(), @r"
     ✗ other  run 2: 0 pages, 0 items in TIME   exit 1
     error: start URL http://127.0.0.1:PORT/ failed: panicked: no luck (spiders/other.rs:7); nothing was crawled
