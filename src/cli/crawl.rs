@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::database::Database;
-use super::destination::Destination;
+use super::destination::{Destination, FileFlags};
 use super::failure::Failure;
 use super::flags::{ArgFlags, SettingFlags, quoted};
 use super::interrupt::{Interrupts, Looks};
@@ -40,12 +40,11 @@ pub(super) struct Crawl {
     /// Start anew instead of going on; items that are stored stay
     #[arg(long, help_heading = "Input")]
     fresh: bool,
-    /// Write the crawl's items to a file too (.jsonl, .csv, .json or .xml, perhaps .gz or .zst), or to - as JSON Lines
+    /// Write the crawl's items to a file too (.jsonl, .csv, .json, .xml or .parquet, perhaps .gz or .zst), or to - as JSON Lines
     #[arg(short = 'o', long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
-    /// In a .csv, texts that a spreadsheet would take for formulas get a ' before them
-    #[arg(long, requires = "output", help_heading = "Output")]
-    escape_formulas: bool,
+    #[command(flatten)]
+    file: FileFlags,
     /// How progress is shown: auto is bar on a terminal, else line
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     progress: ProgressMode,
@@ -104,7 +103,7 @@ impl Crawl {
         let (settings, _) = project.settings(own, &self.flags.layer()?)?;
         let destination = self.output.as_deref();
         let destination = destination
-            .map(|path| Destination::parse(path, self.escape_formulas))
+            .map(|path| Destination::parse(path, self.file))
             .transpose()?;
         let database = Database::find(db, &project);
         let order = Order {

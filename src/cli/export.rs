@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::database::Database;
-use super::destination::Destination;
+use super::destination::{Destination, FileFlags};
 use super::failure::{Failure, meant};
 use super::items::column_as;
 use super::output;
 use super::project::Project;
 use super::rows::Written;
+use crate::export::Export;
 use crate::store::{Reader, TableRow};
 use crate::ui::plural;
 
@@ -17,11 +18,13 @@ Examples:
   nephila export books -o books.csv
   nephila export books -o books.jsonl.gz           packed as it is written
   nephila export \"select title, price from books where stars = 5\" -o best.xml
+  nephila export books -o books.csv --split 100MB  books-0001.csv, books-0002.csv…
   nephila export books > books.jsonl";
 
 /// Write a table, or the answer to a query, to a file: whole, or not at all
 ///
-/// The file's name says the format: .jsonl, .csv, .json or .xml, packed with .gz or .zst after it.
+/// The file's name says the format: .jsonl, .csv, .json or .xml, packed with .gz or .zst after it; or .parquet,
+/// if nephila was built with it. s3://BUCKET/NAME is an object in an S3-compatible store, if it was built with that.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ExportOf {
@@ -40,35 +43,40 @@ pub(super) struct ExportOf {
     /// With the store's own columns, too: where and when each row was seen
     #[arg(long, help_heading = "Output")]
     provenance: bool,
-    /// In a .csv, texts that a spreadsheet would take for formulas get a ' before them
-    #[arg(long, help_heading = "Output")]
-    escape_formulas: bool,
+    #[command(flatten)]
+    file: FileFlags,
 }
 
 impl ExportOf {
     pub(super) async fn run(self, db: Option<&str>) -> Result<u8, Failure> {
-        let destination = Destination::parse(&self.output, self.escape_formulas)?;
+        let destination = Destination::parse(&self.output, self.file)?;
         destination.check()?;
         let database = Database::find(db, &Project::find()?);
         let reader = database.reader().await?;
         let tables = reader.tables().await?;
         let sql = self.sql(&*reader, &tables)?;
-        let columns = tables.iter().flat_map(|table| &table.columns);
-        let mut file = destination
-            .open()
-            .map_err(|error| cannot(&self.output, &error))?;
+        let is_own =
+            |table: &&TableRow| self.is_sql() || table.name.eq_ignore_ascii_case(&self.what);
+        let columns = tables.iter().filter(is_own);
+        let columns = columns.flat_map(|table| &table.columns);
+        let mut file = destination.open();
         let rows = write(&*reader, &sql, columns, &mut file).await?;
-        file.publish()
+        let names = file
+            .publish()
             .map_err(|error| cannot(&self.output, &error))?;
-        if let Some(path) = destination.path() {
-            output::say(&format!("  {} in {}", plural(rows, "row"), path.display()));
+        if destination.path().is_some() {
+            output::say(&format!("  {} in {names}", plural(rows, "row")));
         }
         Ok(0)
     }
 
+    fn is_sql(&self) -> bool {
+        self.what.contains(char::is_whitespace)
+    }
+
     /// The query that is written.
     fn sql(&self, reader: &dyn Reader, tables: &[TableRow]) -> Result<String, Failure> {
-        if self.what.contains(char::is_whitespace) {
+        if self.is_sql() {
             return Ok(self.what.clone());
         }
         let table = tables
@@ -102,12 +110,8 @@ async fn write<'c>(
     columns: impl Iterator<Item = &'c crate::item::Column>,
     file: &mut super::destination::Opened,
 ) -> Result<u64, Failure> {
-    let mut export = file.export();
-    let rows = Written::new(&mut *export)
-        .typed(columns)
-        .ask(reader, sql)
-        .await?;
-    export.end()?;
+    let rows = Written::new(file).typed(columns).ask(reader, sql).await?;
+    file.end()?;
     Ok(rows)
 }
 

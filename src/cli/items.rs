@@ -41,26 +41,24 @@ pub(super) async fn write(
     let reader = store::open_reader(&database.url).await?;
     let crawl = Crawl::of(&*reader, report, declared).await?;
     let Some(path) = path else {
-        let mut file = destination.open()?;
-        crawl.write(&mut *file.export()).await?;
+        crawl.write(&mut destination.open()).await?;
         return Ok(());
     };
     let lost = |error| lost(path, &error, database);
-    let mut file = destination.open().map_err(lost)?;
+    let mut file = destination.open();
     if destination.is_one_table() && crawl.tables.len() > 1 {
         let names = crawl.tables.into_iter().map(|table| table.name);
         return Err(one_table(path, &names.collect::<Vec<_>>()));
     }
-    let written = crawl.write(&mut *file.export()).await?;
-    file.publish().map_err(lost)?;
-    let path = path.display();
-    output::say(&format!("  {} in {path}", plural(written, "item")));
+    let written = crawl.write(&mut file).await?;
+    let names = file.publish().map_err(lost)?;
+    output::say(&format!("  {} in {names}", plural(written, "item")));
     Ok(())
 }
 
 fn one_table(path: &Path, tables: &[String]) -> Failure {
     Failure::usage(format!(
-        "-o {}: a CSV file holds one table, but there are {}",
+        "-o {}: such a file holds one table, but there are {}",
         path.display(),
         tables.join(", ")
     ))

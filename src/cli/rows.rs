@@ -37,7 +37,7 @@ impl<'a> Written<'a> {
     }
 
     /// Columns of these names hold these kinds of values: the database knows text where an item
-    /// knows JSON.
+    /// knows JSON. A name that stands for several kinds says none.
     pub(super) fn typed<'c>(mut self, columns: impl IntoIterator<Item = &'c Column>) -> Self {
         let columns = columns.into_iter();
         self.known = columns
@@ -85,14 +85,20 @@ impl From<Asked> for Failure {
 impl Rows for Written<'_> {
     fn columns(&mut self, mut names: Vec<String>) {
         let kind = |name: &String| {
-            let known = self.known.iter().find(|(known, _)| known == name);
-            known.map(|(_, kind)| *kind)
+            let mut known = self.known.iter().filter(|(known, _)| known == name);
+            let (_, kind) = known.next()?;
+            known.all(|(_, other)| other == kind).then_some(*kind)
         };
         self.kinds = names.iter().map(kind).collect();
         if self.table.is_some() {
             // No item has a column of this name: those with `_` are the store's.
             names.insert(0, "_table".to_owned());
         }
+        let mut kinds = self.kinds.clone();
+        if self.table.is_some() {
+            kinds.insert(0, Some(Kind::Text));
+        }
+        self.to.kinds(&kinds);
         self.outcome = self.to.begin(&names);
     }
 

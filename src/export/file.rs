@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use super::Whole;
+
 /// A file in the making: what is written stands beside its final name until
 /// [`publish`](WholeFile::publish); dropped before that, it is removed.
 #[derive(Debug)]
@@ -39,11 +41,22 @@ impl WholeFile {
     /// # Errors
     /// What the disk says; then the file did not change.
     pub fn publish(mut self) -> io::Result<()> {
-        if let Some(to) = self.to.take() {
-            let file = to.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.sync_all()?;
-        }
+        self.seal()?;
         fs::rename(&self.temporary, &self.path)
+    }
+}
+
+impl Whole for WholeFile {
+    fn seal(&mut self) -> io::Result<()> {
+        let Some(to) = self.to.take() else {
+            return Ok(());
+        };
+        let file = to.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()
+    }
+
+    fn publish(self: Box<Self>) -> io::Result<()> {
+        WholeFile::publish(*self)
     }
 }
 

@@ -99,6 +99,11 @@ impl<W: Write> JsonArray<W> {
             separator: "[\n",
         }
     }
+
+    /// The writer, everything written.
+    pub fn into_inner(self) -> W {
+        self.to
+    }
 }
 
 impl<W: Write> Export for JsonArray<W> {

@@ -1,7 +1,8 @@
-//! Rows as files: JSON Lines, JSON, CSV and XML.
+//! Rows as files: JSON Lines, JSON, CSV, XML, and Parquet with the feature `parquet`.
 //!
 //! A writer gets the columns once and then row by row, so that a result of any size passes through
-//! without being held. [`WholeFile`] makes the file appear at its name only when it is complete.
+//! without being held. [`WholeFile`] makes the file appear at its name only when it is complete; with the feature
+//! `s3`, `Upload` does so with an object of an S3-compatible store.
 //!
 //! ```
 //! use nephila::export::{Export, JsonLines};
@@ -19,24 +20,37 @@
 mod csv;
 mod file;
 mod json;
+#[cfg(feature = "s3")]
+mod object;
 mod packed;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod xml;
 
 pub use csv::Csv;
 pub use file::WholeFile;
 pub use json::{JsonArray, JsonLines, write_json};
+#[cfg(feature = "s3")]
+pub use object::Upload;
 pub use packed::{Packed, Packing};
+#[cfg(feature = "parquet")]
+pub use parquet::Parquet;
 pub use xml::Xml;
 
 use std::io;
 
-use crate::item::Value;
+use crate::item::{Kind, Value};
 
 /// Writes rows in a format.
 ///
-/// Called in this order: [`begin`](Export::begin), [`row`](Export::row) for every row,
+/// Called in this order: [`kinds`](Export::kinds) if they are known, [`begin`](Export::begin), [`row`](Export::row) for every row,
 /// [`end`](Export::end). Formats that can say so may be begun again with other columns.
 pub trait Export {
+    /// What the columns to come hold, where that is known; most formats have no use for it.
+    fn kinds(&mut self, kinds: &[Option<Kind>]) {
+        let _ = kinds;
+    }
+
     /// The columns of the rows to come.
     ///
     /// # Errors
@@ -54,4 +68,19 @@ pub trait Export {
     /// # Errors
     /// What the file says.
     fn end(&mut self) -> io::Result<()>;
+}
+
+/// Something in the making that is there once it is published, and not at all if it is dropped before.
+pub trait Whole: io::Write + Send {
+    /// Nothing more is written: frees what writing needs.
+    ///
+    /// # Errors
+    /// What the file says to the last bytes.
+    fn seal(&mut self) -> io::Result<()>;
+
+    /// Makes it appear.
+    ///
+    /// # Errors
+    /// What the disk or the store says; then nothing has changed.
+    fn publish(self: Box<Self>) -> io::Result<()>;
 }

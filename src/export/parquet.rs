@@ -30,6 +30,7 @@ enum State<W: Write + Send> {
     /// The types are not known yet.
     New(W),
     Begun(SerializedFileWriter<W>, Vec<Kind>),
+    Ended(W),
     /// Broken while it began.
     Lost,
 }
@@ -51,10 +52,10 @@ impl<W: Write + Send> Parquet<W> {
     /// # Errors
     /// What the file says to the last bytes.
     pub fn into_inner(mut self) -> io::Result<W> {
-        self.write_group()?;
+        self.end()?;
         match self.to {
-            State::Begun(writer, _) => writer.into_inner().map_err(io::Error::other),
-            State::New(_) | State::Lost => Err(lost()),
+            State::Ended(to) => Ok(to),
+            _ => Err(lost()),
         }
     }
 
@@ -137,14 +138,17 @@ impl<W: Write + Send> Export for Parquet<W> {
     }
 
     fn end(&mut self) -> io::Result<()> {
-        self.write_group()?;
-        match &mut self.to {
-            State::Begun(writer, _) => {
-                writer.finish().map_err(io::Error::other)?;
-                writer.inner_mut().flush()
-            }
-            State::New(_) | State::Lost => Err(lost()),
+        if matches!(self.to, State::Ended(_)) {
+            return Ok(());
         }
+        self.write_group()?;
+        let State::Begun(writer, _) = std::mem::replace(&mut self.to, State::Lost) else {
+            return Err(lost());
+        };
+        let mut to = writer.into_inner().map_err(io::Error::other)?;
+        to.flush()?;
+        self.to = State::Ended(to);
+        Ok(())
     }
 }
 
@@ -259,10 +263,19 @@ mod tests {
 
     use super::*;
 
-    fn written(columns: &[&str], kinds: &[Option<Kind>], rows: &[Vec<Value>]) -> io::Result<Vec<u8>> {
+    fn written(
+        columns: &[&str],
+        kinds: &[Option<Kind>],
+        rows: &[Vec<Value>],
+    ) -> io::Result<Vec<u8>> {
         let mut export = Parquet::new(Vec::new());
         export.kinds(kinds);
-        export.begin(&columns.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())?;
+        export.begin(
+            &columns
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<_>>(),
+        )?;
         for row in rows {
             export.row(row)?;
         }
@@ -293,7 +306,14 @@ mod tests {
     #[test]
     fn columns_have_their_types() {
         let columns = ["title", "price", "stars", "is_new", "tags"];
-        let kinds = [Kind::Text, Kind::Real, Kind::Integer, Kind::Boolean, Kind::Json].map(Some);
+        let kinds = [
+            Kind::Text,
+            Kind::Real,
+            Kind::Integer,
+            Kind::Boolean,
+            Kind::Json,
+        ]
+        .map(Some);
         let rows = [
             row("Silk", Value::Real(1.5), Value::Null),
             row("Wool", Value::Integer(2), Value::Integer(3)),
@@ -309,7 +329,10 @@ mod tests {
             assert!(schema.contains(column), "{column}: {schema}");
         }
         assert_eq!(read.len(), 2);
-        assert!(read[0].contains("title: \"Silk\", price: 1.5, stars: null, is_new: true"), "{read:?}");
+        assert!(
+            read[0].contains("title: \"Silk\", price: 1.5, stars: null, is_new: true"),
+            "{read:?}"
+        );
         assert!(read[1].contains("price: 2.0, stars: 3"), "{read:?}");
     }
 
@@ -330,17 +353,27 @@ mod tests {
 
     #[test]
     fn groups_follow_one_another() {
-        let rows: Vec<_> = (0..ROWS as i64 + 5).map(|n| vec![Value::Integer(n)]).collect();
+        let rows: Vec<_> = (0..ROWS as i64 + 5)
+            .map(|n| vec![Value::Integer(n)])
+            .collect();
         let bytes = written(&["n"], &[Some(Kind::Integer)], &rows).unwrap();
         let reader = SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap();
         assert_eq!(reader.num_row_groups(), 2);
-        assert_eq!(reader.metadata().file_metadata().num_rows(), ROWS as i64 + 5);
+        assert_eq!(
+            reader.metadata().file_metadata().num_rows(),
+            ROWS as i64 + 5
+        );
     }
 
     #[test]
     fn what_does_not_fit_is_told() {
         let rows = [vec![Value::Text("x".into())]];
         let error = written(&["n"], &[Some(Kind::Integer)], &rows).unwrap_err();
-        assert!(error.to_string().starts_with("column `n`: Text(\"x\") does not fit"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("column `n`: Text(\"x\") does not fit"),
+            "{error}"
+        );
     }
 }

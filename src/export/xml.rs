@@ -45,6 +45,11 @@ impl<W: Write> Xml<W> {
         }
     }
 
+    /// The writer, everything written.
+    pub fn into_inner(self) -> W {
+        self.to
+    }
+
     fn begin_file(&mut self) -> io::Result<()> {
         if self.is_begun {
             return Ok(());

@@ -35,6 +35,8 @@ pub(crate) use guard::address_of;
 pub use guard::{Guard, Refused};
 pub use middleware::{Middleware, Middlewares, Next};
 pub use session::{Identity, Sessions};
+#[cfg(feature = "s3")]
+pub(crate) use tls::install_tls;
 pub use warc::{WarcReader, WarcWriter};
 
 use std::future::Future;

@@ -115,6 +115,13 @@ impl Tls {
     }
 }
 
+/// Has those who ask for the process's TLS use what we use.
+#[cfg(feature = "s3")]
+pub(crate) fn install_tls() {
+    // Somebody may have been first; then it is theirs.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// As URLs write it: lower case, no brackets, no root dot.
 fn normal(host: &str) -> String {
     let host = host.trim_start_matches('[').trim_end_matches(']');

@@ -62,6 +62,8 @@ const NAMED_ONLY_IN: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli"]),
     ("hyper", &["site", "fetch"]),
     ("csv", &["export", "cli", "page"]),
+    ("parquet", &["export"]),
+    ("object_store", &["export"]),
 ];
 
 fn sources(folder: &Path, into: &mut Vec<PathBuf>) {

@@ -8,6 +8,10 @@ mod copy;
 mod crawl;
 mod fixtures;
 mod generate;
+#[cfg(feature = "s3")]
+mod object;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod polite;
 mod postgres;
 mod doctor;

@@ -255,6 +255,23 @@ async fn tables_as_files() {
     export(&["select '=1+1' as a", "-o", "a.csv", "--escape-formulas"]);
     assert_eq!(folder.read("a.csv"), "a\n'=1+1\n");
 
+    let said = export(&["quotes", "-o", "part.jsonl", "--split", "1KB"]).stderr;
+    let mut parts = Vec::new();
+    while let Ok(text) =
+        std::fs::read_to_string(folder.path(&format!("part-{:04}.jsonl", parts.len() + 1)))
+    {
+        parts.push(text);
+    }
+    let count = parts.len();
+    let expected = format!("{count} files, part-0001.jsonl to part-{count:04}.jsonl");
+    assert_eq!(said, format!("  {rows} rows in {expected}\n"));
+    // Each ends with the row that makes it large enough.
+    let is_large = |part: &String| (1_000..2_000).contains(&part.len());
+    assert!(count > 2 && parts[..count - 1].iter().all(is_large));
+    assert_eq!(parts.concat(), lines);
+    let ran = folder.run("export quotes -o - --split 1KB");
+    assert!(ran.stderr.contains("--split makes files"), "{}", ran.stderr);
+
     // What can't be written whole leaves the file that was there.
     let ran = folder.run_args(&["export", "select nope from quotes", "-o", "quotes.jsonl"]);
     assert_eq!(ran.code, 2);
@@ -283,7 +300,7 @@ async fn items_as_files() {
     let refused = check("-o quotes.txt", 2);
     insta::assert_snapshot!(refused.said(), @r"
     error: -o quotes.txt: its name says no format
-         write .jsonl, .csv, .json or .xml, perhaps with .gz or .zst after it; or - for JSON Lines on standard output
+         write .jsonl, .csv, .json, .xml or .parquet, perhaps with .gz or .zst after it; or - for JSON Lines on standard output
     exit 2
     ");
     insta::assert_snapshot!(check("-o no/such/folder/q.csv", 2).said(), @r"
@@ -402,4 +419,23 @@ fn completions() {
         assert_eq!(ran.code, 0);
         assert!(ran.stdout.contains("explain"), "{shell}");
     }
+}
+
+#[cfg(not(any(feature = "parquet", feature = "s3")))]
+#[test]
+fn what_is_not_built_in_is_said() {
+    let folder = Folder::new();
+    let check = |file: &str, what: &str, feature: &str| {
+        let ran = folder.run(&format!("export books -o {file}"));
+        let expected = format!("error: this nephila was built without {what}\n");
+        assert!(ran.stderr.starts_with(&expected), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains(&format!("--features {feature},")),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(ran.code, 2);
+    };
+    check("books.parquet", "Parquet", "parquet");
+    check("s3://shop/books.csv", "S3-compatible stores", "s3");
 }
