@@ -6,20 +6,11 @@
 
 use std::time::Duration;
 
-#[cfg(not(test))]
-pub use wall::now;
+use jiff::Timestamp;
 
-#[cfg(test)]
-pub use simulated::now;
-
-#[cfg(not(test))]
-mod wall {
-    use jiff::Timestamp;
-
-    /// Wall time now.
-    pub fn now() -> Timestamp {
-        Timestamp::now()
-    }
+/// Wall time now; in virtual time, that.
+pub fn now() -> Timestamp {
+    simulated::now().unwrap_or_else(Timestamp::now)
 }
 
 /// Wall time now, in milliseconds since 1970, as the database stores it.
@@ -54,7 +45,6 @@ pub fn thread_cpu() -> Duration {
 }
 
 /// Wall time that follows a runtime's paused time.
-#[cfg(test)]
 pub(crate) mod simulated {
     use std::cell::Cell;
 
@@ -70,14 +60,26 @@ pub(crate) mod simulated {
         EPOCH.set(Some((epoch, start)));
     }
 
-    /// Wall time now.
-    pub fn now() -> Timestamp {
-        match EPOCH.get() {
-            None => Timestamp::now(),
-            Some((epoch, start)) => {
-                let passed = start.map(|start| start.elapsed()).unwrap_or_default();
-                epoch.saturating_add(passed).unwrap_or(Timestamp::MAX)
-            }
+    /// As long as this is kept, wall time passes on this thread as its runtime's does.
+    #[derive(Debug)]
+    pub(crate) struct Following(());
+
+    /// Has wall time pass on this thread as its runtime's does, from now on.
+    pub(crate) fn follow() -> Following {
+        set(super::now(), Some(Instant::now()));
+        Following(())
+    }
+
+    impl Drop for Following {
+        fn drop(&mut self) {
+            EPOCH.set(None);
         }
+    }
+
+    /// Wall time now, if it is made up.
+    pub(super) fn now() -> Option<Timestamp> {
+        let (epoch, start) = EPOCH.get()?;
+        let passed = start.map(|start| start.elapsed()).unwrap_or_default();
+        Some(epoch.saturating_add(passed).unwrap_or(Timestamp::MAX))
     }
 }

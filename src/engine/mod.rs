@@ -81,6 +81,7 @@ mod tried;
 #[cfg(test)]
 mod simulation;
 mod step;
+mod still;
 mod stream;
 mod thread;
 mod vault;

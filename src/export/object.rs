@@ -157,7 +157,7 @@ impl Target {
         let endpoint = endpoint.iter().find_map(|name| env::var(name).ok());
         let retry = RetryConfig {
             max_retries: 5,
-            retry_timeout: Duration::from_secs(120),
+            retry_timeout: Duration::from_mins(2),
             ..RetryConfig::default()
         };
         let store = AmazonS3Builder::from_env()

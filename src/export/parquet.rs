@@ -29,7 +29,7 @@ pub struct Parquet<W: Write + Send> {
 enum State<W: Write + Send> {
     /// The types are not known yet.
     New(W),
-    Begun(SerializedFileWriter<W>, Vec<Kind>),
+    Begun(Box<SerializedFileWriter<W>>, Vec<Kind>),
     Ended(W),
     /// Broken while it began.
     Lost,
@@ -101,7 +101,7 @@ impl<W: Write + Send> Parquet<W> {
         let schema = schema(&self.columns, &kinds).map_err(io::Error::other)?;
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY);
         let writer = SerializedFileWriter::new(to, schema, Arc::new(properties.build()));
-        self.to = State::Begun(writer.map_err(io::Error::other)?, kinds);
+        self.to = State::Begun(Box::new(writer.map_err(io::Error::other)?), kinds);
         Ok(())
     }
 }

@@ -252,10 +252,10 @@ fn is_folded(text: &str) -> bool {
     text.bytes().all(|byte| {
         let is_plain = match byte {
             b' ' => before != b' ',
-            9..=13 => false,
-            // U+0085 and U+00A0; all other white space begins with one of the three below.
+            // U+0085 and U+00A0.
             0x85 | 0xa0 => before != 0xc2,
-            0xe1..=0xe3 => false,
+            // What is ASCII, and what all other white space begins with.
+            9..=13 | 0xe1..=0xe3 => false,
             _ => true,
         };
         before = byte;

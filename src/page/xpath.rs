@@ -99,7 +99,7 @@ impl<'a> Own<'a> {
             Data::Element(_) => ElementRef::wrap(self.node).map(Place::Element),
             Data::Text(text) => {
                 let text = dom::folded(text);
-                (!text.is_empty()).then(|| Place::Text(text.into()))
+                (!text.is_empty()).then_some(Place::Text(text))
             }
             Data::Comment(comment) => Some(Place::Text(Cow::Borrowed(comment.trim()))),
             _ => None,

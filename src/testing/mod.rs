@@ -6,6 +6,7 @@
 //!
 //! * [`step`]: one step with its pipeline, by name, as the engine runs it;
 //! * [`Pages`]: a site in memory, for whole crawls offline;
+//! * [`in_virtual_time`]: a whole crawl without waiting, delays and retries of hours included;
 //! * [`Faults`]: latency, failures and bad statuses, the same for the same seed;
 //! * [`check_fixtures`]: pages that `nephila snap` kept are read again, and compared;
 //! * [`site`](crate::site): a bundled shop with about everything that a site can do, over HTTP.
@@ -66,11 +67,67 @@ use std::path::Path;
 
 use url::Url;
 
-use crate::engine::{Tried, try_step};
+use crate::engine::{Crawl, CrawlError, Report, Tried, try_step};
 use crate::page::{Context, Page};
 use crate::request::{Response, Result};
 use crate::settings::Settings;
 use crate::spider::Spider;
+
+/// Runs a crawl in virtual time: `delay`, `Retry-After`, back-off and daily quotas take no time, and everything is as
+/// if they had. For a test whose runtime's time is paused, with its fetch in memory ([`Pages`]): what comes over a
+/// network takes real time, which virtual time does not wait for.
+///
+/// The test needs tokio with its feature `test-util`:
+/// `cargo add --dev tokio --features macros,rt,test-util`.
+///
+/// ```
+/// use nephila::Crawl;
+/// use nephila::prelude::*;
+/// use nephila::testing::{Pages, in_virtual_time};
+///
+/// #[derive(Default)]
+/// struct Slow;
+///
+/// #[spider(start = "http://shop.example/", delay = "1h")]
+/// impl Slow {
+///     async fn page(&self, page: Page) -> Result {
+///         page.follow("a", Self::page)?;
+///         Ok(())
+///     }
+/// }
+///
+/// # /*
+/// #[tokio::test(start_paused = true)]
+/// # */
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// async fn main() -> Result {
+///     let pages = Pages::new()
+///         .html("http://shop.example/", "<a href=/1>1</a> <a href=/2>2</a>")
+///         .html("http://shop.example/1", "")
+///         .html("http://shop.example/2", "");
+///     let began = tokio::time::Instant::now();
+///     let crawl = Crawl::new(Slow).db("sqlite::memory:").fetch(pages);
+///     let report = in_virtual_time(crawl).await?;
+///     assert_eq!(report.statistics.pages, 3);
+///     assert!(began.elapsed().as_secs() >= 2 * 3600);
+///     Ok(())
+/// }
+/// ```
+///
+/// # Errors
+/// What [`Crawl::run`] says.
+///
+/// # Panics
+/// If the runtime has several threads, whose time can't be paused.
+pub async fn in_virtual_time(crawl: Crawl) -> std::result::Result<Report, CrawlError> {
+    let flavor = tokio::runtime::Handle::current().runtime_flavor();
+    assert_eq!(
+        flavor,
+        tokio::runtime::RuntimeFlavor::CurrentThread,
+        "virtual time needs a runtime of one thread: #[tokio::test(start_paused = true)]"
+    );
+    Box::pin(crawl.run_in_virtual_time()).await
+}
 
 /// A page whose body stands in a file, as if fetched from `url`; its type is by the file's ending.
 ///

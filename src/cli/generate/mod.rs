@@ -44,6 +44,7 @@ const OPENED: usize = 3;
 /// is written. Look through it: names and types are guesses.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct Gen {
     /// The spider's name
     name: String,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::plan::{Fate, Plan, host_name};
-use super::store::Elsewhere;
 use super::web::Hit;
+use crate::engine::still::Elsewhere;
 use crate::item::Value;
 use crate::settings::{PolitenessBy, RobotsMode};
 use crate::store;
@@ -55,7 +55,7 @@ pub(super) struct Found {
 /// Reads a database, and says which law it breaks.
 pub(super) fn read(elsewhere: &Elsewhere, path: &str) -> Result<Found, String> {
     let path = path.to_owned();
-    elsewhere.run(move |runtime| {
+    let read = elsewhere.run(move |runtime| {
         runtime.block_on(async move {
             let reader = store::open_reader(&path).await.map_err(|e| e.to_string())?;
             let ask = async |sql: &str| {
@@ -102,7 +102,8 @@ pub(super) fn read(elsewhere: &Elsewhere, path: &str) -> Result<Found, String> {
                 items: texts(items).into_iter().map(|(url, _)| url).collect(),
             })
         })
-    })
+    });
+    read.unwrap()
 }
 
 /// What a crawl of a plan comes to, whatever befalls it: state and reason by URL.

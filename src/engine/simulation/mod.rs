@@ -25,9 +25,10 @@ use tokio::runtime::LocalOptions;
 use tokio::time::Instant;
 
 use self::plan::{Ending, Plan, url};
-use self::store::{Elsewhere, Wire};
+use self::store::Wire;
 use self::walker::Walker;
 use self::web::{Hit, Web};
+use super::still::{Elsewhere, here};
 use super::{Crawl, Report, Stop};
 use crate::clock;
 use crate::store::Store;
@@ -59,7 +60,7 @@ impl Trial {
             seed,
             web: Web::new(Arc::clone(&plan)),
             plan,
-            elsewhere: Arc::new(Elsewhere::new()),
+            elsewhere: Arc::new(Elsewhere::new().unwrap()),
             path: path.to_str().unwrap().to_owned(),
             now: Timestamp::from_second(1_800_000_000).unwrap(),
         }
@@ -171,13 +172,6 @@ impl Trial {
         crawl.threads = here;
         crawl
     }
-}
-
-/// Has the work of a thread done on this one.
-#[expect(clippy::unnecessary_wraps, reason = "a thread may be refused")]
-fn here(_: String, work: super::thread::Work) -> std::io::Result<()> {
-    tokio::task::spawn_local(work());
-    Ok(())
 }
 
 /// Whether a verdict is in itself true.

@@ -1,12 +1,7 @@
 //! The real store, on a thread of its own for which the simulation stands still, behind a wire that
-//! is slow, and fails when the plan says so.
-//!
-//! Waiting for another thread would let paused time run ahead: a runtime that has nothing to do but to
-//! wait for a thread moves its clock to the next timer. So the one thread of the simulation blocks until
-//! the store has answered, which takes no time that it knows of, and what time a call takes is drawn.
+//! is slow, and fails when the plan says so. What time a call takes is drawn.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,47 +12,12 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::plan::{Ending, Moods};
-use crate::clock;
+use crate::engine::still::Elsewhere;
 use crate::request::HostKey;
 use crate::store::{
     self, Batch, Beat, Began, Begin, End, Host, Receipt, Rest, Store, StoreError, Taken, Tidied,
     Tidy,
 };
-
-type Job = Box<dyn FnOnce(&Runtime) + Send>;
-
-/// A thread that does what it is asked while the one who asked stands still.
-pub(super) struct Elsewhere(Sender<Job>);
-
-impl Elsewhere {
-    pub(super) fn new() -> Self {
-        let (sender, jobs) = channel::<Job>();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            while let Ok(job) = jobs.recv() {
-                job(&runtime);
-            }
-        });
-        Self(sender)
-    }
-
-    pub(super) fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Runtime) -> T + Send + 'static,
-    ) -> T {
-        let (answer, answered) = channel();
-        let now = clock::now();
-        let job = move |runtime: &Runtime| {
-            clock::simulated::set(now, None);
-            let _ = answer.send(work(runtime));
-        };
-        self.0.send(Box::new(job)).unwrap();
-        answered.recv().unwrap()
-    }
-}
 
 /// One life's way to the store.
 pub(super) struct Wire {
@@ -88,6 +48,7 @@ impl Wire {
         random: fastrand::Rng,
     ) -> Self {
         let inner = elsewhere.run(move |runtime| runtime.block_on(store::open(&path)).unwrap());
+        let inner = inner.unwrap();
         Self {
             elsewhere: Arc::clone(elsewhere),
             inner,
@@ -163,7 +124,10 @@ impl Wire {
             sleep(self.latency()).await;
             let way = self.way(is_commit);
             let inner = Arc::clone(&self.inner);
-            let run = move || self.elsewhere.run(move |runtime| call(inner, runtime));
+            let run = move || {
+                let answer = self.elsewhere.run(move |runtime| call(inner, runtime));
+                answer.unwrap()
+            };
             let answer = match way {
                 Way::Through => run(),
                 Way::Dies { written } => {
