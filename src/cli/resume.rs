@@ -5,7 +5,7 @@ use super::database::Database;
 use super::failure::Failure;
 use super::flags::SettingFlags;
 use super::project::Project;
-use super::runs::{command_of, crawl_of, run_named, spider_of};
+use super::runs::{command_of, crawl_of, run_named, source_of, spider_of};
 use crate::store::CrawlRow;
 use crate::ui::Screen;
 
@@ -34,12 +34,12 @@ impl Resume {
     pub(super) async fn run(self, db: Option<&str>, screen: &Screen) -> Result<u8, Failure> {
         let project = Project::find()?;
         let database = Database::find(db, &project);
-        let crawl = self.crawl(&database).await?;
-        let spider = spider_of(&crawl)?;
+        let (crawl, source) = self.crawl(&database).await?;
+        let spider = spider_of(&crawl, &source)?;
         let own = Some((spider.name(), spider.settings()));
         let (settings, _) = project.settings(own, &self.flags.layer()?)?;
         let order = Order {
-            command: command_of(&crawl, &database),
+            command: command_of(&crawl, &source, &database),
             spider,
             args: crawl.args,
             settings,
@@ -51,18 +51,19 @@ impl Resume {
         Ok(order.run(screen).await?.exit_code())
     }
 
-    /// The crawl to go on with.
-    async fn crawl(&self, database: &Database) -> Result<CrawlRow, Failure> {
+    /// The crawl to go on with, and what makes its spider.
+    async fn crawl(&self, database: &Database) -> Result<(CrawlRow, String), Failure> {
         let reader = database.reader().await?;
         let runs = reader.runs().await?;
         if let Some(wanted) = &self.run {
-            let run = run_named(runs, wanted, database)?;
+            let run = run_named(runs.clone(), wanted, database)?;
             let crawl = crawl_of(&*reader, &run).await?;
+            let source = source_of(&crawl, &runs);
             if crawl.state == "open" {
-                return Ok(crawl);
+                return Ok((crawl, source));
             }
             let failure = Failure::usage(format!("run {} left nothing to do", run.id.0));
-            let again = command_of(&crawl, database);
+            let again = command_of(&crawl, &source, database);
             return Err(failure.more(format!("to crawl it again:  {again}")));
         }
         let crawls = reader.crawls().await?;
@@ -74,7 +75,11 @@ impl Resume {
             .iter()
             .find_map(|run| open.iter().position(|crawl| crawl.id == run.crawl));
         match last {
-            Some(at) => Ok(open.swap_remove(at)),
+            Some(at) => {
+                let crawl = open.swap_remove(at);
+                let source = source_of(&crawl, &runs);
+                Ok((crawl, source))
+            }
             None => Err(Failure::usage(format!(
                 "no crawl in {} was stopped: all have finished",
                 database.shown

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::flags::SettingFlags;
 use super::output;
 use super::project::Project;
-use super::runs::{command_of, crawl_of, run_named, spider_of};
+use super::runs::{command_of, crawl_of, run_named, source_of, spider_of};
 use crate::item::Value;
 use crate::settings::Layer;
 use crate::store::{
@@ -78,8 +78,9 @@ impl Retry {
         let runs = reader.runs().await?;
         let run = run_named(runs.clone(), &self.run, &database)?;
         let crawl = crawl_of(&*reader, &run).await?;
+        let source = source_of(&crawl, &runs);
         if let Some(step) = self.step.as_ref().filter(|_| self.discard) {
-            return discard(&database, &crawl, step).await;
+            return discard(&database, (&crawl, &source), step).await;
         }
         let mut pages = self.pages(&*reader, &together(&runs, run.id)).await?;
         if pages.is_empty() {
@@ -97,14 +98,14 @@ impl Retry {
                     .more("a canary needs an empty queue; go on first:  nephila resume"),
             );
         }
-        let spider = spider_of(&crawl)?;
+        let spider = spider_of(&crawl, &source)?;
         let flags = self.flags.layer()?;
         let settings = |flags: &Layer| {
             let own = Some((spider.name(), spider.settings()));
             project.settings(own, flags)
         };
         let mut order = Order {
-            command: command_of(&crawl, &database),
+            command: command_of(&crawl, &source, &database),
             settings: settings(&flags)?.0,
             spider: spider.clone(),
             args: crawl.args,
@@ -236,7 +237,11 @@ async fn fly(
 }
 
 /// Gives up what is queued for a step.
-async fn discard(database: &Database, crawl: &CrawlRow, step: &str) -> Result<u8, Failure> {
+async fn discard(
+    database: &Database,
+    (crawl, source): (&CrawlRow, &str),
+    step: &str,
+) -> Result<u8, Failure> {
     let store = store::open(&database.url).await?;
     let begin = Begin {
         spider: crawl.spider.clone(),
@@ -259,7 +264,7 @@ async fn discard(database: &Database, crawl: &CrawlRow, step: &str) -> Result<u8
     let next = if finished {
         "nothing is left of this crawl".to_owned()
     } else {
-        format!("go on:  {}", command_of(crawl, database))
+        format!("go on:  {}", command_of(crawl, source, database))
     };
     say(&format!(
         "{} for step `{step}` given up; {next}",

@@ -1,6 +1,9 @@
 //! Runs and crawls by what people call them.
 
+use std::path::Path;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::database::Database;
 use super::failure::Failure;
@@ -39,21 +42,45 @@ pub(super) async fn crawl_of(reader: &dyn Reader, run: &RunRow) -> Result<CrawlR
     }
 }
 
+/// What makes the spider of a crawl: the file that its last run read it from, if that is still there; else its name.
+pub(super) fn source_of(crawl: &CrawlRow, runs: &[RunRow]) -> String {
+    // A run that only gave something up has no settings.
+    let mut own = runs
+        .iter()
+        .filter(|run| run.crawl == crawl.id && run.settings != "{}");
+    let settings = own.next();
+    let settings = settings.and_then(|run| serde_json::from_str::<Value>(&run.settings).ok());
+    let file = settings
+        .as_ref()
+        .and_then(|told| told["spider_file"].as_str());
+    let Some(file) = file.filter(|file| Path::new(file).is_file()) else {
+        return crawl.spider.clone();
+    };
+    // A spider of the project is best called by its name.
+    let folder = spiders::folder().and_then(|folder| std::path::absolute(folder).ok());
+    if Path::new(file).parent() == folder.as_deref() {
+        return crawl.spider.clone();
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let shown = Path::new(file).strip_prefix(here);
+    shown.map_or(file.to_owned(), |file| file.display().to_string())
+}
+
 /// The spider of a crawl, as it was made for it.
-pub(super) fn spider_of(crawl: &CrawlRow) -> Result<Arc<dyn Spider>, Failure> {
+pub(super) fn spider_of(crawl: &CrawlRow, source: &str) -> Result<Arc<dyn Spider>, Failure> {
     let args: Args = serde_json::from_str(&crawl.args).map_err(|error| {
         Failure::broken(format!("the arguments of crawl {}: {error}", crawl.id))
     })?;
-    spiders::make(&crawl.spider, &args)
+    spiders::make(source, &args)
 }
 
 /// The command that crawls the same again.
-pub(super) fn command_of(crawl: &CrawlRow, database: &Database) -> String {
+pub(super) fn command_of(crawl: &CrawlRow, source: &str, database: &Database) -> String {
     let mut args: Args = serde_json::from_str(&crawl.args).unwrap_or_default();
     let site = (crawl.spider == spiders::GENERIC)
         .then(|| args.remove("start"))
         .flatten();
-    let mut command = format!("nephila crawl {}", site.as_deref().unwrap_or(&crawl.spider));
+    let mut command = format!("nephila crawl {}", site.as_deref().unwrap_or(source));
     for (name, value) in args {
         command.extend([" -a ", &name, "=", &value]);
     }

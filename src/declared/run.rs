@@ -1,6 +1,7 @@
 //! A spider's file at work.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
@@ -38,6 +39,10 @@ impl Spider for Running {
 
     fn steps(&self) -> &[StepInfo] {
         &self.declared.infos
+    }
+
+    fn file(&self) -> Option<&Path> {
+        Some(&self.declared.path)
     }
 
     fn seeds(&self, seeds: Seeds) -> LocalBoxFuture<'_, Result> {

@@ -77,7 +77,7 @@ impl Crawl {
         let opening = Begin {
             spider: self.spider.name().to_owned(),
             args: without_logins(&self.args).into_owned(),
-            settings: serde_json::to_string(&settings).unwrap_or_default(),
+            settings: told(&settings, &*self.spider),
             fresh: self.fresh,
             steps: known_steps(&*self.spider),
             lease: settings.lease,
@@ -154,6 +154,18 @@ impl Crawl {
         let stop = running.crawl(entries, outlet).await?;
         running.conclude(stop, started.elapsed()).await
     }
+}
+
+/// The settings for the record, with the file that the spider was read from.
+fn told(settings: &Settings, spider: &dyn Spider) -> String {
+    let mut told = serde_json::to_value(settings).unwrap_or_default();
+    let file = spider
+        .file()
+        .and_then(|file| std::path::absolute(file).ok());
+    if let (Some(file), Some(told)) = (file, told.as_object_mut()) {
+        told.insert("spider_file".to_owned(), file.to_string_lossy().into());
+    }
+    told.to_string()
 }
 
 /// The notes of what is being read, if there is a place for them.

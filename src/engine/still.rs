@@ -4,6 +4,7 @@
 //! wait for a thread moves its clock to the next timer. So the one thread of the crawl blocks until the
 //! store has answered, which takes no time that it knows of.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::mpsc::{Sender, channel};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::thread::Work;
@@ -60,11 +62,21 @@ impl Elsewhere {
     }
 }
 
+/// Pieces of work that wait to be begun; a crawl has a few threads.
+const WAITING: usize = 1_000;
+
+thread_local! {
+    /// Where the work of threads is done in virtual time.
+    static HERE: RefCell<Option<mpsc::Sender<Work>>> = const { RefCell::new(None) };
+}
+
 /// Has the work of a thread done on this one.
-#[expect(clippy::unnecessary_wraps, reason = "a thread may be refused")]
-pub(super) fn here(_: String, work: Work) -> io::Result<()> {
-    tokio::task::spawn_local(work());
-    Ok(())
+fn here(_: String, work: Work) -> io::Result<()> {
+    let sent = HERE.with_borrow(|to| to.as_ref().map(|to| to.try_send(work)));
+    match sent {
+        Some(Ok(())) => Ok(()),
+        _ => Err(io::ErrorKind::WouldBlock.into()),
+    }
 }
 
 impl Crawl {
@@ -73,7 +85,22 @@ impl Crawl {
         let _following = clock::simulated::follow();
         self.store = Some(Arc::new(Still::open(&self.db)?));
         self.threads = here;
-        LocalSet::new().run_until(Box::pin(self.run())).await
+        // The tasks that begin it are not of the set, and so can't spawn into it.
+        let (to, mut works) = mpsc::channel::<Work>(WAITING);
+        HERE.set(Some(to));
+        let local = LocalSet::new();
+        let crawl = async {
+            let mut run = Box::pin(self.run());
+            loop {
+                tokio::select! {
+                    Some(work) = works.recv() => drop(tokio::task::spawn_local(work())),
+                    report = &mut run => return report,
+                }
+            }
+        };
+        let report = local.run_until(crawl).await;
+        HERE.set(None);
+        report
     }
 }
 

@@ -55,6 +55,7 @@ pub use seeds::Seeds;
 pub use step::{Failure, Named, Yield};
 
 use std::any::TypeId;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
@@ -108,6 +109,11 @@ pub trait Spider: Send + Sync + 'static {
     fn login(&self, login: Login) -> LocalBoxFuture<'_, Result> {
         drop(login);
         Box::pin(async { Ok(()) })
+    }
+
+    /// The file that it was read from, if it was: who goes on with its crawl reads it again.
+    fn file(&self) -> Option<&Path> {
+        None
     }
 
     /// Its own settings as TOML.

@@ -28,7 +28,7 @@ use self::plan::{Ending, Plan, url};
 use self::store::Wire;
 use self::walker::Walker;
 use self::web::{Hit, Web};
-use super::still::{Elsewhere, here};
+use super::still::Elsewhere;
 use super::{Crawl, Report, Stop};
 use crate::clock;
 use crate::store::Store;
@@ -172,6 +172,13 @@ impl Trial {
         crawl.threads = here;
         crawl
     }
+}
+
+/// Has the work of a thread done on this one.
+#[expect(clippy::unnecessary_wraps, reason = "a thread may be refused")]
+fn here(_: String, work: super::thread::Work) -> std::io::Result<()> {
+    tokio::task::spawn_local(work());
+    Ok(())
 }
 
 /// Whether a verdict is in itself true.

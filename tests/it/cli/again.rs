@@ -223,3 +223,29 @@ async fn room_is_made() {
     assert_eq!(items.stdout, "{\"n\":60}\n");
     assert_eq!(folder.run(&line).code, 0);
 }
+
+/// A file outside of `spiders/` whose name is also that of a spider in the program.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_resumed_by_its_file() {
+    let (folder, site) = (Folder::new(), site().await);
+    let spider = format!(
+        "start = \"{}\"\n[step.list]\nfollow = {{ \"article.product h3 a\" = \"book\" }}\n\
+         [step.book.item]\ntable = \"mine\"\nfields = {{ title = \"h1\" }}\n",
+        site.url()
+    );
+    folder.write("books.toml", &spider);
+    let first = folder.run("crawl books.toml --limit 5 -j 1");
+    assert_eq!(first.code, 3, "{}", first.stderr);
+    let second = folder.run("resume");
+    assert_eq!(second.code, 0, "{}", second.stderr);
+    let third = folder.run("resume 1");
+    assert!(
+        third
+            .stderr
+            .contains("to crawl it again:  nephila crawl books.toml\n"),
+        "{}",
+        third.stderr
+    );
+    let rows = folder.run_args(&["query", "--format", "csv", "select count(*) from mine"]);
+    assert_eq!(rows.stdout.lines().last(), Some("20"), "{}", rows.stdout);
+}
