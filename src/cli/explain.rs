@@ -8,6 +8,7 @@ use super::database::Database;
 use super::failure::Failure;
 use super::project::Project;
 use super::{output, spiders};
+use crate::engine::SPIDER_FILE;
 use crate::policy::params::{Changed, ParamRules};
 use crate::policy::robots::{self, Availability, Robots};
 use crate::policy::scope::{Outside, Scope, host_and_port};
@@ -36,7 +37,9 @@ impl Explain {
         })?;
         let database = Database::find(db, &Project::find()?);
         let reader = database.reader().await?;
-        let (crawls, runs) = (reader.crawls().await?, reader.runs().await?);
+        let (mut crawls, runs) = (reader.crawls().await?, reader.runs().await?);
+        // One that a newer one replaced has nothing to say any more.
+        crawls.retain(|crawl| matches!(&*crawl.state, "open" | "finished"));
         let settings = |crawl: &CrawlRow| {
             let run = runs.iter().find(|run| run.crawl == crawl.id);
             run.map_or_else(Settings::default, settings_of)
@@ -116,7 +119,11 @@ fn steps() -> Vec<String> {
 }
 
 fn settings_of(run: &RunRow) -> Settings {
-    serde_json::from_str(&run.settings).unwrap_or_default()
+    let mut told: serde_json::Value = serde_json::from_str(&run.settings).unwrap_or_default();
+    if let Some(told) = told.as_object_mut() {
+        told.remove(SPIDER_FILE);
+    }
+    serde_json::from_value(told).unwrap_or_default()
 }
 
 fn tell(to: &mut impl Write, story: &Story) -> std::io::Result<()> {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::database::Database;
 use super::failure::Failure;
 use super::spiders;
+use crate::engine::SPIDER_FILE;
 use crate::spider::{Args, Spider};
 use crate::store::{CrawlRow, Reader, RunRow};
 
@@ -52,7 +53,7 @@ pub(super) fn source_of(crawl: &CrawlRow, runs: &[RunRow]) -> String {
     let settings = settings.and_then(|run| serde_json::from_str::<Value>(&run.settings).ok());
     let file = settings
         .as_ref()
-        .and_then(|told| told["spider_file"].as_str());
+        .and_then(|told| told[SPIDER_FILE].as_str());
     let Some(file) = file.filter(|file| Path::new(file).is_file()) else {
         return crawl.spider.clone();
     };

@@ -97,6 +97,7 @@ pub use report::{
     BadRowCount, DroppedCount, ErrorGroup, Extreme, HostCount, ItemCount, Problem, RefusedCount,
     Report, SlowedCount, Statistics, StepCount, WorkerCount, pattern_of,
 };
+pub(crate) use run::SPIDER_FILE;
 pub(crate) use step::limits as parse_limits;
 pub(crate) use tried::context as page_context;
 pub use tried::{Tried, try_step};

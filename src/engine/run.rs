@@ -156,6 +156,9 @@ impl Crawl {
     }
 }
 
+/// Where the settings for the record say which file the spider was read from.
+pub(crate) const SPIDER_FILE: &str = "spider_file";
+
 /// The settings for the record, with the file that the spider was read from.
 fn told(settings: &Settings, spider: &dyn Spider) -> String {
     let mut told = serde_json::to_value(settings).unwrap_or_default();
@@ -163,7 +166,7 @@ fn told(settings: &Settings, spider: &dyn Spider) -> String {
         .file()
         .and_then(|file| std::path::absolute(file).ok());
     if let (Some(file), Some(told)) = (file, told.as_object_mut()) {
-        told.insert("spider_file".to_owned(), file.to_string_lossy().into());
+        told.insert(SPIDER_FILE.to_owned(), file.to_string_lossy().into());
     }
     told.to_string()
 }

@@ -229,7 +229,7 @@ async fn room_is_made() {
 async fn a_file_is_resumed_by_its_file() {
     let (folder, site) = (Folder::new(), site().await);
     let spider = format!(
-        "start = \"{}\"\n[step.list]\nfollow = {{ \"article.product h3 a\" = \"book\" }}\n\
+        "start = \"{}\"\n[settings]\nexclude = [\"/x/*\"]\n[step.list]\nfollow = {{ \"article.product h3 a\" = \"book\" }}\n\
          [step.book.item]\ntable = \"mine\"\nfields = {{ title = \"h1\" }}\n",
         site.url()
     );
@@ -248,4 +248,10 @@ async fn a_file_is_resumed_by_its_file() {
     );
     let rows = folder.run_args(&["query", "--format", "csv", "select count(*) from mine"]);
     assert_eq!(rows.stdout.lines().last(), Some("20"), "{}", rows.stdout);
+
+    // Its settings explain, and those of the crawl that is there, not of those before it.
+    assert_eq!(folder.run("crawl books.toml --fresh").code, 0);
+    let said = folder.run(&format!("explain {}x/1", site.url())).stdout;
+    assert_eq!(said.matches("in scope").count(), 1, "{said}");
+    assert!(said.contains("exclude"), "{said}");
 }
