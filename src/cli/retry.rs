@@ -86,9 +86,15 @@ impl Retry {
         if pages.is_empty() {
             let failure =
                 Failure::usage(format!("no page of run {} is to be tried again", run.id.0));
+            // After `retry` the last run is the retry, and what it left alone is of the run before.
+            let others = runs.iter().filter(|other| other.crawl == run.crawl);
+            let others = others.filter(|other| other.failed > 0 && other.id != run.id);
+            let other = others
+                .max_by_key(|other| other.id.0)
+                .map_or(run.id, |other| other.id);
             return Err(failure.more(format!(
                 "what failed:  nephila failed {}{}",
-                run.id.0, database.flag
+                other.0, database.flag
             )));
         }
         if self.canary.is_some() && crawl.queued() > 0 {
@@ -156,7 +162,14 @@ impl Retry {
             write!(sql, " AND ({})", statuses.join(" OR ")).expect("a string takes all");
         }
         sql.push_str(" ORDER BY page");
-        let (_, rows) = collect(reader, &sql).await?;
+        let rows = collect(reader, &sql).await;
+        let (_, rows) = rows.map_err(|error| {
+            let columns = self.filter.is_some().then(|| {
+                "--where is about the view url: url, state, status, reason, message, step, depth, tries, at, ms, bytes"
+                    .to_owned()
+            });
+            Failure::from(error).maybe(columns)
+        })?;
         let mut pages = Vec::new();
         for row in rows {
             let [

@@ -118,6 +118,7 @@ fn one_page_by_a_condition() {
     let wrong = folder.run_args(&["retry", "1", "--where", "colour = 'red'"]);
     insta::assert_snapshot!(wrong.said(), @r"
     error: no such column: colour
+         --where is about the view url: url, state, status, reason, message, step, depth, tries, at, ms, bytes
     exit 2
     ");
     let url = format!("http://{address}/3");

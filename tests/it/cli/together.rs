@@ -48,7 +48,7 @@ async fn bed(sites: usize) -> Option<(Folder, Vec<Site>, String)> {
 fn start(folder: &Folder, db: &str) -> Child {
     let slow = [
         "-s",
-        "delay=30ms",
+        "delay=80ms",
         "-s",
         "jitter=0",
         "-s",
@@ -81,10 +81,13 @@ async fn each_process_says_the_same() {
         return;
     };
     let mut one = start(&folder, &db);
-    let two = start(&folder, &db);
-    let three = start(&folder, &db);
+    let mut two = start(&folder, &db);
+    let mut three = start(&folder, &db);
     let done = "SELECT coalesce(min(done), 0) FROM run";
     while number(&db, done).await < 10 || number(&db, "SELECT count(*) FROM run").await < 3 {
+        let all = [&mut one, &mut two, &mut three];
+        let mut over = all.into_iter().map(|child| child.try_wait().unwrap());
+        assert!(!over.all(|code| code.is_some()), "it was over too soon");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     one.kill().unwrap();
