@@ -5,9 +5,9 @@
     benches/peers/run.py --books 2000 --rounds 1
 
 Same site, same fields, same 32 requests in flight, robots.txt obeyed, one row per book. Peers are
-installed by their own package clients (Scrapy: pip, into a virtual environment) below target/peers. The shop
-runs in a process of its own. CPU time and memory are those of the crawler's process, from its first to its
-last instruction. A run whose rows are not the truth is void, and its figures are not worth a look.
+installed by their own package clients (Scrapy: pip, into a virtual environment; kumo: cargo) below
+target/peers. The shop runs in a process of its own. CPU time and memory are those of the crawler's
+process, from its first to its last instruction. A run whose rows are not the truth is void, and its figures are not worth a look.
 """
 
 import argparse
@@ -35,8 +35,17 @@ def install_scrapy():
     return shown.stdout.strip(), [python, HERE / "scrapy" / "shop.py"]
 
 
+def install_crate(name):
+    """A program of its own, built by cargo; the version is that of the peer it uses."""
+    command = ["cargo", "build", "--release", "--quiet", "--manifest-path", HERE / name / "Cargo.toml"]
+    subprocess.run([*command, "--target-dir", WORK / name], check=True)
+    wanted = re.search(rf'^{name} = .*?"=([\d.]+)"', (HERE / name / "Cargo.toml").read_text(), re.M)
+    return f"{name} {wanted.group(1)}", [WORK / name / "release" / f"shop-by-{name}"]
+
+
 PEERS = {
     "scrapy": install_scrapy,
+    "kumo": lambda: install_crate("kumo"),
 }
 
 
