@@ -4,7 +4,8 @@
 //! and 20 links, of which 18 are known, 100 pages a batch. CPU time is that of all threads of the
 //! process, so that other load on the machine does not count. In the end the crawl is opened anew, and the
 //! time until its first request is in hand is told. At ten million URLs that is a file of 2 GB and some
-//! minutes: `cargo bench --bench store -- 10_000_000 100_000`. What came of it: `benches/README.md`.
+//! minutes: `cargo bench --bench store -- 10_000_000 100_000`. `-- grown 1_000_000 10_000` tells the bytes per
+//! known URL of a crawl that has grown page by page instead. What came of it: `benches/README.md`.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -39,13 +40,53 @@ fn main() {
     {
         return runtime.block_on(crawl(path, pages.parse().unwrap()));
     }
+    let is_grown = args.get(1).is_some_and(|arg| arg == "grown");
     let numbers = std::env::args()
         .filter_map(|arg| arg.replace('_', "").parse().ok())
         .collect::<Vec<usize>>();
     let known = numbers.first().copied().unwrap_or(1_000_000);
     let hosts = numbers.get(1).copied().unwrap_or(10_000).max(1);
     let pages = numbers.get(2).copied().unwrap_or(20_000);
+    if is_grown {
+        return runtime.block_on(grow(known, hosts));
+    }
     runtime.block_on(measure(known, hosts, pages));
+}
+
+/// What a known URL takes if the crawl has grown as crawls do: each page that is done has led to two new ones.
+async fn grow(known: usize, hosts: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bench.db");
+    let store = store::open(path.to_str().unwrap()).await.unwrap();
+    let site = Site {
+        identity: Identity::new(store.begin(begin()).await.unwrap().key),
+        hosts,
+        pages: 2,
+        schema: schema(),
+    };
+    fill(&*store, &site).await;
+    let (mut next, mut there) = (site.pages, hosts * site.pages);
+    let clock = Clock::start();
+    while there < known {
+        let tickets = tickets(&*store, &site, 10_000.min(there / 8).max(1)).await;
+        for tickets in tickets.chunks(BATCH) {
+            let pages = tickets.iter().map(|ticket| PageCommit {
+                requests: site.links(ticket, 0, &mut next, FRESH),
+                ..done(ticket)
+            });
+            let batch = Batch {
+                pages: pages.collect(),
+                ..Batch::default()
+            };
+            store.commit(Arc::new(batch)).await.unwrap();
+            there += tickets.len() * FRESH;
+        }
+    }
+    clock.report(
+        "take and finish a page that leads to two new ones",
+        there / FRESH,
+    );
+    sizes(path.to_str().unwrap(), there).await;
 }
 
 async fn measure(known: usize, hosts: usize, commits: usize) {
@@ -239,7 +280,7 @@ impl Site {
         for tickets in tickets.chunks(BATCH) {
             let pages = tickets.iter().map(|ticket| PageCommit {
                 records: vec![self.record(ticket)],
-                requests: self.links(ticket, hot, &mut next),
+                requests: self.links(ticket, hot, &mut next, LINKS),
                 ..done(ticket)
             });
             batches.push(Arc::new(Batch {
@@ -251,7 +292,13 @@ impl Site {
     }
 
     /// Four of five links stay on the page's host; the hot ones are those of every page's navigation.
-    fn links(&self, ticket: &Ticket, hot: usize, next: &mut usize) -> Vec<NewRequest> {
+    fn links(
+        &self,
+        ticket: &Ticket,
+        hot: usize,
+        next: &mut usize,
+        count: usize,
+    ) -> Vec<NewRequest> {
         let url = ticket.request.url.as_str();
         let own = url
             .split(['-', '.'])
@@ -274,7 +321,7 @@ impl Site {
             };
             self.request(target, page)
         };
-        (0..LINKS).map(link).collect()
+        (0..count).map(link).collect()
     }
 
     fn record(&self, ticket: &Ticket) -> Record {

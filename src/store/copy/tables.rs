@@ -1,6 +1,7 @@
 //! The tables of both databases, with what differs between them.
 
 use crate::item::{self, Schema};
+use crate::store::sqlite::seen::key_of;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(in crate::store) struct Column {
 pub(in crate::store) struct Table {
     pub(in crate::store) name: String,
     pub(in crate::store) columns: Vec<Column>,
+    /// What it is read from in SQLite, if not from the table of its name.
+    pub(in crate::store) source: Option<&'static str>,
     /// What follows its name where it is read.
     pub(in crate::store) from_sqlite: &'static str,
     pub(in crate::store) from_postgres: &'static str,
@@ -92,6 +95,7 @@ fn table(name: &str, columns: impl IntoIterator<Item = Vec<Column>>) -> Table {
     Table {
         name: name.to_owned(),
         columns: columns.into_iter().flatten().collect(),
+        source: None,
         from_sqlite: "",
         from_postgres: "",
         is_item: false,
@@ -130,7 +134,23 @@ pub(super) fn of_the_store() -> Vec<Table> {
         table("robots", vec![integers("host status at"), texts("body")]),
         Table {
             from_postgres: "ORDER BY host, fp",
-            ..table("seen", vec![integers("host fp seq")])
+            // The key of SQLite's does not tell host and fingerprint apart.
+            source: Some(
+                "(SELECT host, fp, id AS seq FROM page UNION ALL SELECT host, fp, seq FROM queue)",
+            ),
+            ..table(
+                "seen",
+                vec![
+                    vec![
+                        column(Kind::Bytes, "key")
+                            .by(key_of!("t"), "")
+                            .on_sqlite("substr(int8send(host), 1, 2) || int8send(host # fp)"),
+                        column(Kind::Integer, "host").on_postgres("host"),
+                        column(Kind::Integer, "fp").on_postgres("fp"),
+                    ],
+                    integers("seq"),
+                ],
+            )
         },
         Table {
             from_postgres: "ORDER BY host, due, ord, depth, seq",
@@ -263,6 +283,7 @@ pub(in crate::store) fn item(schema: &Schema) -> Table {
     });
     Table {
         is_item: true,
+        source: None,
         from_sqlite: "ORDER BY _id",
         from_postgres: "ORDER BY _id",
         ..table(

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use super::error::Failure;
 use super::many::{self, Many};
 use super::writer::Writer;
-use super::{Active, Inner};
+use super::{Active, Inner, seen};
 use crate::clock;
 use crate::request::{Fingerprint, HostKey, Revisit};
 use crate::store::{Round, Rule};
@@ -44,10 +44,10 @@ static QUEUE: LazyLock<Many> = LazyLock::new(|| {
 static STALE: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
         "SELECT group_concat(iif(p.run <> ?, p.id || ',' || v.column1, NULL)) FROM (VALUES",
-        "(#,?,?,?)",
-        ") v CROSS JOIN seen s ON s.host = v.column2 AND s.fp = v.column3
+        "(#,?,?)",
+        ") v CROSS JOIN seen s ON s.key = v.column2
          CROSS JOIN page p ON p.id = s.seq LEFT JOIN visit t ON t.page = p.id
-         WHERE p.state = 'done' AND ifnull(t.at, 0) < v.column4",
+         WHERE p.state = 'done' AND ifnull(t.at, 0) < v.column3",
     )
 });
 
@@ -66,8 +66,11 @@ static DELETE: LazyLock<Many> =
 
 static FORGET: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
-        "DELETE FROM seen WHERE (host, fp) IN
-         (SELECT p.host, p.fp FROM (VALUES",
+        concat!(
+            "DELETE FROM seen WHERE key IN (SELECT ",
+            seen::key_of!("p"),
+            " FROM (VALUES"
+        ),
         "(?)",
         ") v CROSS JOIN page p WHERE p.id = v.column1)",
     )
@@ -148,8 +151,7 @@ pub(super) async fn renew(
         let mut statement = statement.bind(active.run);
         for found in piece {
             statement = statement
-                .bind(found.host.0)
-                .bind(found.fingerprint.0)
+                .bind(seen::key(found.host, found.fingerprint))
                 .bind(found.before);
         }
         // Number and place, in turn.

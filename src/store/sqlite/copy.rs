@@ -95,10 +95,13 @@ async fn send(
         None => format!("\"{}\"", column.name),
     });
     // Names were checked when their tables were made.
+    let source = match table.source {
+        Some(source) => source.to_owned(),
+        None => format!("\"{}\"", table.name),
+    };
     let sql = format!(
-        "SELECT {} FROM \"{}\" t {}",
+        "SELECT {} FROM {source} t {}",
         expressions.collect::<Vec<_>>().join(", "),
-        table.name,
         table.from_sqlite
     );
     let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(db);

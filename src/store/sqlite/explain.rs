@@ -7,7 +7,7 @@ use url::Url;
 use super::error::Failure;
 use super::reader::Reading;
 use super::report::ITEM_TABLES;
-use super::{Cells, lease, moment};
+use super::{Cells, lease, moment, seen};
 use crate::request::{HostKey, Identity, Request, StepRef, canonical};
 use crate::store::{Attempt, Explained, KnownHost, RunId, StoreError, Story};
 
@@ -103,9 +103,8 @@ async fn numbers(
     for step in steps {
         let request = Request::new(url.clone(), StepRef::named(step.clone()));
         let fingerprint = identity.fingerprint(&request, place.path, None);
-        let seq: Option<i64> = sqlx::query_scalar("SELECT seq FROM seen WHERE host = ? AND fp = ?")
-            .bind(place.host.0)
-            .bind(fingerprint.0)
+        let seq: Option<i64> = sqlx::query_scalar("SELECT seq FROM seen WHERE key = ?")
+            .bind(seen::key(place.host, fingerprint))
             .fetch_optional(&mut *db)
             .await?;
         numbers.extend(seq);

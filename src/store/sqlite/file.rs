@@ -177,11 +177,18 @@ fn migrator() -> Migrator {
             false,
         )
     };
-    Migrator::with_migrations(vec![migration(
-        1,
-        "start",
-        include_str!("../../../migrations/sqlite/0001_start.sql"),
-    )])
+    Migrator::with_migrations(vec![
+        migration(
+            1,
+            "start",
+            include_str!("../../../migrations/sqlite/0001_start.sql"),
+        ),
+        migration(
+            2,
+            "seen key",
+            include_str!("../../../migrations/sqlite/0002_seen_key.sql"),
+        ),
+    ])
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 
 use super::error::Failure;
 use super::many::{self, Many};
+use super::seen::key;
 use super::tickets::Written;
 use super::{Active, again};
 use crate::request::{Fingerprint, HostKey};
@@ -75,16 +76,16 @@ pub(super) struct Fresh {
 static UNSEEN: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
         "SELECT group_concat(v.column1) FROM (VALUES",
-        "(#,?,?)",
+        "(#,?)",
         ") v WHERE v.column2 NOT NULL
-           AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.host = v.column2 AND s.fp = v.column3)",
+           AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.key = v.column2)",
     )
 });
 
 static SEEN: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
-        "INSERT OR ROLLBACK INTO seen (host, fp, seq) SELECT * FROM (VALUES",
-        "(?,?,?)",
+        "INSERT OR ROLLBACK INTO seen (key, seq) SELECT * FROM (VALUES",
+        "(?,?)",
         ") WHERE column1 NOT NULL",
     )
 });
@@ -299,7 +300,7 @@ async fn unseen<'batch>(
     let mut start = 0;
     for (piece, mut statement) in UNSEEN.over(links) {
         for link in piece {
-            statement = statement.bind(link.request.host.0).bind(link.fingerprint.0);
+            statement = statement.bind(key(link.request.host, link.fingerprint));
         }
         for place in many::numbers(db, statement).await? {
             is_new[start + place as usize] = true;
@@ -315,8 +316,7 @@ async fn seen(db: &mut SqliteConnection, links: &[Link<'_>], first: i64) -> Resu
     for (piece, mut statement) in SEEN.over(links) {
         for link in piece {
             statement = statement
-                .bind(link.request.host.0)
-                .bind(link.fingerprint.0)
+                .bind(key(link.request.host, link.fingerprint))
                 .bind(seq);
             seq += 1;
         }

@@ -23,6 +23,7 @@ mod plans;
 mod reader;
 mod report;
 mod retire;
+pub(super) mod seen;
 mod table;
 mod take;
 mod tickets;

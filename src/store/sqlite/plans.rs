@@ -54,7 +54,7 @@ async fn hot_statements_search() {
     for statement in [
         "INSERT INTO host (id, crawl, origin, lease_at) VALUES (1, 1, '', 0), (2, 1, '', 0), (3, 1, '', NULL)",
         "INSERT INTO queue VALUES (1, 0, 0, 0, 1, 1, 0, '', '', NULL, NULL, NULL)",
-        "INSERT INTO seen VALUES (1, 1, 1)",
+        "INSERT INTO seen VALUES (x'01', 1)",
         "ANALYZE",
     ] {
         sqlx::query(statement).execute(&mut db).await.unwrap();

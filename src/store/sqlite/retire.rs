@@ -10,6 +10,7 @@ use sqlx::SqliteConnection;
 use super::Inner;
 use super::error::Failure;
 use super::report::ITEM_TABLES;
+use super::seen::key_of;
 use super::writer::Writer;
 use crate::request::Identity;
 use crate::store::{Tidied, Tidy};
@@ -197,10 +198,8 @@ async fn sweep_hosts(writer: &mut Writer, crawl: i64) -> Result<(), Failure> {
             return Ok(());
         };
         last = end;
-        for table in ["queue", "seen"] {
-            for &host in &hosts {
-                drain(writer, table, host).await?;
-            }
+        for &host in &hosts {
+            drain(writer, host).await?;
         }
         writer.begin().await?;
         let deleted = delete_hosts(writer.connection(), &hosts).await;
@@ -208,20 +207,22 @@ async fn sweep_hosts(writer: &mut Writer, crawl: i64) -> Result<(), Failure> {
     }
 }
 
-async fn drain(writer: &mut Writer, table: &str, host: i64) -> Result<(), Failure> {
-    let statement: Arc<str> = match table {
-        "queue" => "DELETE FROM queue WHERE (host, due, ord, depth, seq) IN
-                    (SELECT host, due, ord, depth, seq FROM queue WHERE host = ? LIMIT ?)",
-        _ => "DELETE FROM seen WHERE (host, fp) IN (SELECT host, fp FROM seen WHERE host = ? LIMIT ?)",
-    }
-    .into();
+/// What is queued goes after what is known of it, so that an interrupted sweep finds both.
+async fn drain(writer: &mut Writer, host: i64) -> Result<(), Failure> {
+    const SEEN: &str = concat!(
+        "DELETE FROM seen WHERE key IN (SELECT ",
+        key_of!("q"),
+        " FROM queue q WHERE q.host = ? ORDER BY q.due, q.ord, q.depth, q.seq LIMIT ?)"
+    );
+    const QUEUE: &str = "DELETE FROM queue WHERE (host, due, ord, depth, seq) IN
+        (SELECT host, due, ord, depth, seq FROM queue WHERE host = ?
+         ORDER BY due, ord, depth, seq LIMIT ?)";
     loop {
-        let deleted = sqlx::query(sqlx::AssertSqlSafe(statement.clone()))
-            .bind(host)
-            .bind(PIECE)
-            .execute(writer.connection())
-            .await?
-            .rows_affected();
+        let mut deleted = 0;
+        for statement in [SEEN, QUEUE] {
+            let done = sqlx::query(statement).bind(host).bind(PIECE);
+            deleted = done.execute(writer.connection()).await?.rows_affected();
+        }
         if (deleted as i64) < PIECE {
             return Ok(());
         }
@@ -258,6 +259,17 @@ async fn sweep_pages(writer: &mut Writer, crawl: i64) -> Result<(), Failure> {
         )
         .bind(from)
         .bind(to)
+        .bind(from)
+        .bind(to)
+        .bind(crawl)
+        .execute(&mut *db)
+        .await?;
+        sqlx::query(concat!(
+            "DELETE FROM seen WHERE key IN (SELECT ",
+            key_of!("p"),
+            " FROM page p WHERE p.id > ? AND p.id <= ?
+             AND p.run IN (SELECT id FROM run WHERE crawl = ?))"
+        ))
         .bind(from)
         .bind(to)
         .bind(crawl)

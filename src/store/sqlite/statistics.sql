@@ -3,7 +3,7 @@
 ANALYZE sqlite_schema;
 DELETE FROM sqlite_stat1 WHERE tbl IN ('seen', 'queue', 'page', 'host', 'robots', 'attempt', 'refused', 'cookie', 'visit', 'run');
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
-    ('seen', 'seen', '10000000 1000 1'),
+    ('seen', 'seen', '10000000 1'),
     ('queue', 'queue', '5000000 500 450 400 100 1'),
     ('page', 'page_not_done', '500000 50000'),
     ('page', NULL, '5000000'),

@@ -7,8 +7,12 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tempfile::TempDir;
 
 use super::{Sqlite, file};
+use crate::clock::now;
+use crate::frontier::Ticket;
 use crate::request::{Identity, Request, StepRef};
-use crate::store::{Batch, Begin, NewRequest, Rest, Store, StoreError};
+use crate::store::{
+    Batch, Begin, NewRequest, PageCommit, PageRow, PageState, Rest, Store, StoreError, Verdict,
+};
 
 struct Bed {
     store: Sqlite,
@@ -26,6 +30,18 @@ fn begin(spider: &str, fresh: bool) -> Begin {
         lease: std::time::Duration::from_secs(30),
         finished: crate::store::Finished::Replace,
     }
+}
+
+fn done(ticket: &Ticket) -> PageCommit {
+    let row = PageRow {
+        state: PageState::Done,
+        reason: None,
+        message: None,
+        status: 200,
+        took_ms: 1,
+        bytes: 1,
+    };
+    PageCommit::new(ticket, Verdict::Page(row))
 }
 
 impl Bed {
@@ -197,7 +213,7 @@ async fn a_panic_inside_a_transaction_is_undone() {
     {
         let mut writer = bed.store.0.writer.lock().await;
         writer.begin().await.unwrap();
-        let insert = "INSERT INTO seen VALUES (1, 1, 1)";
+        let insert = "INSERT INTO seen VALUES (x'01', 1)";
         sqlx::query(insert)
             .execute(writer.connection())
             .await
@@ -219,6 +235,16 @@ async fn what_was_replaced_goes() {
             bed.identity = Identity::new(quotes.key);
         }
         bed.store.commit(bed.batch(200)).await.unwrap();
+        // Some of it is done.
+        let host = bed.store.lease(1, now()).await.unwrap().remove(0);
+        let taken = bed.store.take(host.key, 10, now()).await.unwrap();
+        let pages = taken.tickets.iter().map(done).collect();
+        let batch = Batch {
+            pages,
+            ..Batch::default()
+        };
+        bed.store.commit(Arc::new(batch)).await.unwrap();
+        assert_eq!(bed.count("page").await, 10);
         let spider = if neighbours { "quotes" } else { "books" };
         bed.store.begin(begin(spider, true)).await.unwrap();
         assert_eq!(bed.store.rest().await.unwrap(), Rest::Nothing);
@@ -226,8 +252,35 @@ async fn what_was_replaced_goes() {
         for table in ["queue", "seen"] {
             assert_eq!(bed.count(table).await, left, "{table}");
         }
+        assert_eq!(bed.count("page").await, 0);
         assert_eq!(bed.count("crawl WHERE state = 'gone'").await, 1);
     }
+}
+
+/// What a file of the first schema knows is known after it was brought up to date.
+#[tokio::test]
+async fn a_file_of_an_older_schema_is_gone_on_with() {
+    let mut bed = Bed::new().await;
+    bed.store.commit(bed.batch(300)).await.unwrap();
+    let sql = "CREATE TABLE old (host INTEGER NOT NULL, fp INTEGER NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY (host, fp)) WITHOUT ROWID;
+      INSERT INTO old SELECT host, fp, seq FROM queue;
+      DROP TABLE seen;
+      ALTER TABLE old RENAME TO seen;
+      DELETE FROM _sqlx_migrations WHERE version > 1;";
+    sqlx::raw_sql(sql)
+        .execute(&mut bed.other().await)
+        .await
+        .unwrap();
+    let elsewhere = Sqlite::open("sqlite::memory:").await.unwrap();
+    drop(std::mem::replace(&mut bed.store, elsewhere));
+    let path = bed.folder.path().join("crawl.db");
+    bed.store = Sqlite::open(path.to_str().unwrap()).await.unwrap();
+    let began = bed.store.begin(begin("books", false)).await.unwrap();
+    assert_eq!(began.resumed.unwrap().queued, 300);
+    let receipt = bed.store.commit(bed.batch(310)).await.unwrap();
+    assert_eq!(receipt.fresh_seeds, 10);
+    assert_eq!(bed.count("seen").await, 310);
 }
 
 #[tokio::test]
