@@ -116,6 +116,22 @@ const FREE_ON_SQLITE: &str = "CASE WHEN run IS NULL THEN lease_at ELSE
 const FREE_ON_POSTGRES: &str = "CASE WHEN run IS NULL THEN lease_at ELSE
   (SELECT greatest(next_at, q.due) FROM queue q WHERE q.host = t.id ORDER BY q.due LIMIT 1) END";
 
+/// The key that SQLite has does not tell host and fingerprint apart: they are those of the request.
+fn seen() -> Table {
+    let key = column(Kind::Bytes, "key")
+        .by(key_of!("t"), "")
+        .on_sqlite("substr(int8send(host), 1, 2) || int8send(host # fp)");
+    let host = column(Kind::Integer, "host").on_postgres("host");
+    let fp = column(Kind::Integer, "fp").on_postgres("fp");
+    Table {
+        source: Some(
+            "(SELECT host, fp, id AS seq FROM page UNION ALL SELECT host, fp, seq FROM queue)",
+        ),
+        from_postgres: "ORDER BY host, fp",
+        ..table("seen", vec![vec![key, host, fp], integers("seq")])
+    }
+}
+
 /// All tables but those of items. Nobody holds hosts where they come to, and no run goes on.
 pub(super) fn of_the_store() -> Vec<Table> {
     let boolean = |name: &str| column(Kind::Boolean, name);
@@ -132,26 +148,7 @@ pub(super) fn of_the_store() -> Vec<Table> {
         run(),
         host(),
         table("robots", vec![integers("host status at"), texts("body")]),
-        Table {
-            from_postgres: "ORDER BY host, fp",
-            // The key of SQLite's does not tell host and fingerprint apart.
-            source: Some(
-                "(SELECT host, fp, id AS seq FROM page UNION ALL SELECT host, fp, seq FROM queue)",
-            ),
-            ..table(
-                "seen",
-                vec![
-                    vec![
-                        column(Kind::Bytes, "key")
-                            .by(key_of!("t"), "")
-                            .on_sqlite("substr(int8send(host), 1, 2) || int8send(host # fp)"),
-                        column(Kind::Integer, "host").on_postgres("host"),
-                        column(Kind::Integer, "fp").on_postgres("fp"),
-                    ],
-                    integers("seq"),
-                ],
-            )
-        },
+        seen(),
         Table {
             from_postgres: "ORDER BY host, due, ord, depth, seq",
             ..table(
