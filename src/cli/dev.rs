@@ -228,3 +228,31 @@ fn show(before: Option<&Items>, now: &Items) -> Result<(), Failure> {
     ));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_comes_goes_or_changes_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = [folder.path().to_owned()];
+        let (file, old) = (folder.path().join("a.toml"), SystemTime::UNIX_EPOCH);
+        let at = |path: &Path, seconds| {
+            let file = std::fs::File::open(path).unwrap();
+            file.set_modified(old + Duration::from_secs(seconds))
+                .unwrap();
+        };
+        std::fs::write(&file, "").unwrap();
+        at(&file, 1);
+        at(folder.path(), 2);
+        assert_eq!(newest(&places), Some(old + Duration::from_secs(2)));
+        at(&file, 3);
+        assert_eq!(newest(&places), Some(old + Duration::from_secs(3)));
+        std::fs::remove_file(&file).unwrap();
+        assert!(newest(&places) > Some(old + Duration::from_secs(3)));
+        assert_eq!(newest(&[folder.path().join("none")]), None);
+    }
+}

@@ -122,7 +122,10 @@ struct Common {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    // Hidden: what people type who come from Scrapy.
+    #[command(alias = "startproject")]
     New(new::New),
+    #[command(alias = "runspider")]
     Crawl(Box<crawl::Crawl>),
     Resume(Box<resume::Resume>),
     Retry(Box<retry::Retry>),
@@ -133,7 +136,9 @@ enum Command {
     Failed(failed::Failed),
     Hosts(hosts::Hosts),
     Explain(explain::Explain),
+    #[command(alias = "genspider")]
     Gen(Box<generate::Gen>),
+    #[command(alias = "parse")]
     Try(Box<trial::Try>),
     Reparse(Box<reparse::Reparse>),
     Dev(dev::Dev),
@@ -148,6 +153,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Gc(gc::Gc),
     Bench(bench::Bench),
+    #[command(alias = "settings")]
     Config(Box<config::Config>),
     Schema(schema::SchemaOf),
     Completions(completions::Completions),

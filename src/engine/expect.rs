@@ -110,3 +110,40 @@ pub(super) fn check(settings: &Settings, spider: &dyn Spider) -> Result<(), Stri
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Resumed;
+
+    /// How many of the expectations are not met by a crawl that found nothing.
+    fn check(expect: &[&str], stop: &Stop, is_resumed: bool, expected: usize) {
+        let settings = Settings {
+            expect: expect.iter().map(|&text| text.to_owned()).collect(),
+            ..Settings::default()
+        };
+        let statistics = Statistics {
+            resumed: is_resumed.then(|| Resumed {
+                pages: 1,
+                queued: 0,
+                since: jiff::Timestamp::UNIX_EPOCH,
+                others: 0,
+            }),
+            failed: 3,
+            ..Statistics::default()
+        };
+        let unmet = unmet(&statistics, stop, &settings);
+        assert_eq!(unmet.len(), expected, "{expect:?} {stop:?} {is_resumed}");
+    }
+
+    #[test]
+    fn a_part_of_a_crawl_need_not_find_all() {
+        let limit = Stop::Limit("max_pages");
+        check(&["items >= 5"], &Stop::Finished, false, 1);
+        check(&["items >= 5"], &Stop::Finished, true, 0);
+        check(&["items >= 5"], &limit, false, 0);
+        // What is too much of a part is too much of the whole.
+        check(&["failed <= 2"], &limit, true, 1);
+        check(&["items >= 0", "failed <= 3"], &Stop::Finished, false, 0);
+    }
+}

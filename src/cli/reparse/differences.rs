@@ -158,3 +158,65 @@ pub(super) fn compare(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::JsonLines;
+    use crate::item::Column;
+
+    /// What is told of rows of a key and a value.
+    fn told(stored: &[(&str, i64)], now: &[(&str, i64)]) -> (String, [u64; 4]) {
+        let column = |name: &'static str, kind| Column {
+            name: name.into(),
+            kind,
+            nullable: false,
+        };
+        let columns = vec![column("id", Kind::Text), column("n", Kind::Integer)];
+        let schema = Schema::new("t", columns, &["id"]).unwrap();
+        let rows = |rows: &[(&str, i64)]| -> Vec<Row> {
+            let row = |&(id, n): &(&str, i64)| {
+                Row::from([
+                    ("id".to_owned(), Value::Text(id.to_owned())),
+                    ("n".to_owned(), Value::Integer(n)),
+                ])
+            };
+            rows.iter().map(row).collect()
+        };
+        let mut counts = Counts {
+            same: 0,
+            changed: 0,
+            lost: 0,
+            new: 0,
+        };
+        let mut text = Vec::new();
+        let mut export = JsonLines::new(&mut text);
+        let names = ["change", "table", "key", "column", "was", "is"].map(str::to_owned);
+        export.begin(&names).unwrap();
+        let done = compare(&schema, &rows(stored), &rows(now), &mut counts, &mut export);
+        assert!(done.is_ok());
+        let text = String::from_utf8(text).unwrap();
+        let kinds = text
+            .lines()
+            .map(|line| line.split('"').nth(3).unwrap_or_default());
+        let kinds = kinds.collect::<Vec<_>>().join(" ");
+        (
+            kinds,
+            [counts.same, counts.changed, counts.lost, counts.new],
+        )
+    }
+
+    #[test]
+    fn rows_are_compared_by_their_key() {
+        let stored = [("a", 1), ("b", 2)];
+        assert_eq!(told(&stored, &stored), (String::new(), [2, 0, 0, 0]));
+        let now = [("a", 3), ("c", 4)];
+        assert_eq!(
+            told(&stored, &now),
+            ("changed new lost".to_owned(), [0, 1, 1, 1])
+        );
+        // The last of two rows of one key is the one that is stored.
+        let twice = [("a", 9), ("b", 2), ("a", 1)];
+        assert_eq!(told(&stored, &twice), (String::new(), [2, 0, 0, 0]));
+    }
+}

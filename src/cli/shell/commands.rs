@@ -72,6 +72,8 @@ impl Session {
     /// Does what a line says.
     pub(super) async fn act(&mut self, line: &str) -> Result<Then, Failure> {
         let line = line.trim();
+        let known = of_scrapy(line);
+        let line = known.as_deref().unwrap_or(line);
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
         if matches!(word, "" | "#") {
@@ -120,6 +122,16 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// What somebody types who comes from Scrapy, as we say it: `response.css("h1::text").get()`.
+fn of_scrapy(line: &str) -> Option<String> {
+    let (kind, rest) = line.strip_prefix("response.")?.split_once('(')?;
+    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let (selector, after) = rest[1..].rsplit_once(&format!("{quote})"))?;
+    let ends = ["", ".get()", ".getall()", ".extract()", ".extract_first()"];
+    let is_known = matches!(kind, "css" | "xpath") && ends.contains(&after);
+    is_known.then(|| format!("{kind} {selector}"))
 }
 
 /// A line that is no command is a selector, unless a command was meant.

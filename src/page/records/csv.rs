@@ -124,6 +124,10 @@ mod tests {
             r#"{"a":"1","b":"2"} {"a":"3","b":null}"#,
         );
         check("a\tb\n1\t2\t3", r#"{"a":"1","b":"2","3":"3"}"#);
+        check(
+            "a , b\n 1 ,\t2\n  , x",
+            r#"{"a":"1","b":"2"} {"a":null,"b":"x"}"#,
+        );
         check("a,b\n", "");
         let page = Page::from_html("http://e.x/", "").unwrap();
         let error = page.get::<Vec<String>>("csv:").unwrap_err().to_string();

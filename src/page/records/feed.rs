@@ -243,6 +243,16 @@ mod tests {
         "url": "/1", "date_published": "2004-10-01T18:23:17Z", "authors": [{"name": "Ann"}],
         "content_html": "<p>Long</p>", "tags": ["a", "b"], "attachments": [{"url": "/a.mp3"}]}]}"#;
 
+    /// Atom before it was a standard.
+    #[test]
+    fn old_names_of_dates() {
+        let feed = ATOM.replace("published>", "issued>");
+        let page = Page::from_html("http://e.x/feed", feed).unwrap();
+        let entries: Vec<Entry> = page.items("feed:").unwrap();
+        let published = entries[0].published.map(|moment| moment.to_string());
+        assert_eq!(published.as_deref(), Some("2004-10-01T18:23:17Z"));
+    }
+
     #[test]
     fn one_entry_in_three_formats() {
         for (feed, title) in [

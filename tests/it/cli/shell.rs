@@ -38,6 +38,12 @@ async fn commands_from_a_pipe() {
     };
     assert!(title.trim().len() > 2);
     check("xpath //h1/text()\n", &title, 0);
+    check("response.xpath('//h1/text()').get()", &title, 0);
+    check(
+        "response.css(\"h1::text\").getall()\nresponse.css('h1')",
+        &format!("{title}{title}"),
+        0,
+    );
     check(
         "h1\n\n# a comment\ncount h1\nquit\ncss h1",
         &format!("{title}1\n"),
