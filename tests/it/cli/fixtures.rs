@@ -112,3 +112,34 @@ async fn kept_replayed_reviewed() {
         ran.stderr
     );
 }
+
+/// A step's argument is kept with its page, and given to it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_with_an_argument() {
+    let folder = Folder::new();
+    let site = site().await;
+    let url = site.page("/api/quotes?page=2");
+    let snap = |name: &str, args: &[&str]| {
+        let all = [
+            &[
+                "snap",
+                "quotes",
+                url.as_str(),
+                "--step",
+                "page",
+                "--name",
+                name,
+            ],
+            args,
+        ];
+        let ran = folder.run_args(&all.concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.stderr
+    };
+    let said = snap("second", &["--step-args", "{\"page\":2}"]);
+    assert!(said.contains("1 request"), "{said}");
+    let without = snap("without", &[]);
+    assert!(without.contains("takes an argument"), "{without}");
+    let ran = folder.run("check");
+    assert_eq!(ran.stderr, "2 fixtures as before\n");
+}
