@@ -123,7 +123,7 @@ mod tests {
             ..Settings::default()
         };
         let statistics = Statistics {
-            resumed: is_resumed.then(|| Resumed {
+            resumed: is_resumed.then_some(Resumed {
                 pages: 1,
                 queued: 0,
                 since: jiff::Timestamp::UNIX_EPOCH,
