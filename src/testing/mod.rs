@@ -74,7 +74,7 @@ use crate::settings::Settings;
 use crate::spider::Spider;
 
 /// Runs a crawl in virtual time: `delay`, `Retry-After`, back-off and daily quotas take no time, and everything is as
-/// if they had. For a test whose runtime's time is paused, with its fetch in memory ([`Pages`]): what comes over a
+/// if they had; what waits for longer than the setting `max_wait` stops the crawl, as it would. For a test whose runtime's time is paused, with its fetch in memory ([`Pages`]): what comes over a
 /// network takes real time, which virtual time does not wait for.
 ///
 /// The test needs tokio with its feature `test-util`:
@@ -88,7 +88,7 @@ use crate::spider::Spider;
 /// #[derive(Default)]
 /// struct Slow;
 ///
-/// #[spider(start = "http://shop.example/", delay = "1h")]
+/// #[spider(start = "http://shop.example/", delay = "1m", autothrottle = false)]
 /// impl Slow {
 ///     async fn page(&self, page: Page) -> Result {
 ///         page.follow("a", Self::page)?;
@@ -109,7 +109,7 @@ use crate::spider::Spider;
 ///     let crawl = Crawl::new(Slow).db("sqlite::memory:").fetch(pages);
 ///     let report = in_virtual_time(crawl).await?;
 ///     assert_eq!(report.statistics.pages, 3);
-///     assert!(began.elapsed().as_secs() >= 2 * 3600);
+///     assert!(began.elapsed().as_secs() >= 2 * 60);
 ///     Ok(())
 /// }
 /// ```
