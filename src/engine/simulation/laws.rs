@@ -16,9 +16,11 @@ use crate::store;
 const LAWS: &[(&str, &str)] = &[
     (
         "requests that are not in exactly one of queue and page",
-        "SELECT count(*) FROM seen s WHERE
-           (SELECT count(*) FROM queue q WHERE q.host = s.host AND q.fp = s.fp AND q.seq = s.seq)
-         + (SELECT count(*) FROM page p WHERE p.id = s.seq AND p.host = s.host) <> 1",
+        "SELECT count(*) FROM (SELECT s.key FROM seen s LEFT JOIN
+           (SELECT seq, host, fp FROM queue UNION ALL SELECT id, host, fp FROM page) r
+           ON r.seq = s.seq AND s.key = unhex(substr(printf('%016llX', r.host), 1, 4)
+             || printf('%016llX', (r.host | r.fp) - (r.host & r.fp)))
+         GROUP BY s.key HAVING count(r.seq) <> 1)",
     ),
     (
         "difference of seen to queue + page",
