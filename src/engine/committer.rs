@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use url::Url;
@@ -182,11 +183,15 @@ impl Committer {
         let budgets = &shared.budgets;
         budgets.count(&batch.spent);
         let mut settled = Vec::with_capacity(batch.pages.len());
+        let mut later = Vec::new();
         let mut queued = receipt.fresh_seeds + receipt.renewed;
         for ((commit, event), receipt) in batch.pages.iter().zip(events).zip(&receipt.pages) {
             settled.push(commit.key);
             if !receipt.written {
                 continue;
+            }
+            if let Verdict::Retry { due, .. } = &commit.verdict {
+                later.push((commit.key.host, *due));
             }
             queued += u64::from(receipt.fresh);
             for new in &commit.requests {
@@ -221,6 +226,7 @@ impl Committer {
         }
         let message = Message::Committed(Box::new(Committed {
             settled,
+            later,
             fresh: receipt.fresh.clone(),
             seeded: seeded.is_some(),
         }));
@@ -256,6 +262,8 @@ fn counts_as_page(verdict: &Verdict) -> bool {
 /// What the dispatcher learns of a commit.
 pub(super) struct Committed {
     pub(super) settled: Vec<TicketKey>,
+    /// Hosts that are to be asked again, and when.
+    pub(super) later: Vec<(HostKey, Timestamp)>,
     pub(super) fresh: HashMap<HostKey, u32>,
     pub(super) seeded: bool,
 }

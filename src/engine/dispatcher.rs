@@ -274,7 +274,7 @@ impl Dispatcher {
         self.run_errands(now);
         self.grant_turns(now);
         let mut wake = self.launch(now);
-        self.tend();
+        self.tend(now);
         self.rest_from_hosts(now, wake);
         if self.lease_at.is_some_and(|at| at <= now) && !self.leasing && !self.has_lapsed(now) {
             self.lease();
@@ -289,6 +289,7 @@ impl Dispatcher {
             .chain(self.beat_at)
             .chain(self.start.lapses)
             .chain(self.ends_at)
+            .chain(self.frontier.next_alarm())
             .chain(look_at);
         for at in times.filter(|at| *at > now) {
             wake = wake.min(at);
@@ -484,9 +485,9 @@ impl Dispatcher {
     }
 
     /// Fills windows and gives drained hosts back.
-    fn tend(&mut self) {
+    fn tend(&mut self, now: Instant) {
         let window = (WINDOWS / self.frontier.len().max(1)).clamp(*WINDOW.start(), *WINDOW.end());
-        let tended = self.frontier.tend(window);
+        let tended = self.frontier.tend(window, now);
         for (host, limit) in tended.hungry {
             self.ask(move |store| async move {
                 Message::Loaded(host, limit, store.take(host, limit, clock::now()).await)
@@ -663,6 +664,9 @@ impl Dispatcher {
             self.in_budget.remove(&key.seq);
             self.hands.remove(&key.seq);
         }
+        for (host, due) in committed.later {
+            self.expect(host, due);
+        }
         for host in committed.fresh.into_keys() {
             if !self.frontier.found(host) {
                 self.lease_at = Some(Instant::now());
@@ -739,8 +743,21 @@ impl Dispatcher {
             self.stop_for(Stop::UnknownStep(step), Instant::now());
             return;
         }
+        let next_due = taken.next_due;
         self.frontier.loaded(host, taken, asked);
+        if let Some(due) = next_due {
+            self.expect(host, due);
+        }
         self.weed(host);
+    }
+
+    /// A request waits in the store until `due`, by the store's clock of milliseconds.
+    fn expect(&mut self, host: HostKey, due: Timestamp) {
+        let wait = Duration::try_from(due.duration_since(clock::now())).unwrap_or_default();
+        let due = Instant::now().checked_add(wait + Duration::from_millis(1));
+        if let Some(due) = due {
+            self.frontier.expect(host, due);
+        }
     }
 
     /// Ends: what is still under way is dropped, and stays in the queue; leases go back.

@@ -33,6 +33,8 @@ pub(super) struct HostQueue {
     pub(super) in_hand: HashSet<i64>,
     /// Whether the store may have requests beyond the window.
     pub(super) more: bool,
+    /// When the store will have more, by what is known.
+    pub(super) alarm: Option<Instant>,
     /// When it was last left alone for a trouble of its own.
     pub(super) suspended: Option<Instant>,
     pub(super) health: Health,
@@ -65,6 +67,7 @@ impl HostQueue {
             suspects: 0,
             in_hand: HashSet::new(),
             more: true,
+            alarm: None,
             suspended: None,
             health: Health::Well,
             group: None,
@@ -85,11 +88,15 @@ impl HostQueue {
         self.open && wanted && self.has_slot()
     }
 
-    /// What failed before may have three quarters of the slots: whatever it does there, there is a
-    /// way for the others. A single slot is its own once nobody else waits.
+    /// What failed before may have half of the slots, and three quarters while nobody else waits:
+    /// whatever it does there, there is a way for the others. A single slot is its own then.
     fn may_retry(&self) -> bool {
-        let most = self.concurrency * 3 / 4;
-        self.suspects < most.max(usize::from(self.fresh == 0))
+        let most = if self.fresh == 0 {
+            (self.concurrency * 3 / 4).max(1)
+        } else {
+            self.concurrency / 2
+        };
+        self.suspects < most
     }
 
     /// Whether requests wait for nothing but slots, each of which is held by one of the `stuck`.
@@ -140,7 +147,9 @@ impl HostQueue {
             return None;
         }
         self.pace.start(now, fraction, hands).ok()?;
-        let ticket = if self.may_retry() {
+        // What was refused before is no good witness of how its host is.
+        let is_canary = self.health == Health::OnTrial && self.fresh > 0;
+        let ticket = if self.may_retry() && !is_canary {
             self.window.pop_front()?
         } else {
             let first = self.window.iter().position(is_fresh)?;

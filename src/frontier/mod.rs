@@ -8,7 +8,7 @@
 //! Hosts take turns: the one that its pace has allowed for longest is served, and goes to the end of the
 //! row, so each of the others comes before it once at the most. A host that must wait (its delay, `Retry-After`, all of its slots in use, robots.txt not
 //! read yet) stands outside of the row and holds nothing, so one slow host never holds others back.
-//! Within a host, requests that failed before may have three quarters of its slots: pages that never
+//! Within a host, requests that failed before may have half of its slots while others wait: pages that never
 //! answer can't hold up those that do.
 //!
 //! Everything here is a pure function of the calls made: no I/O, no clock, seeded randomness. That is
@@ -112,6 +112,8 @@ pub struct Frontier {
     groups: Groups,
     /// Hosts that something happened to since they were last tended.
     touched: HostSet,
+    /// When requests become due that wait in the store for their time.
+    alarms: BTreeSet<(Instant, HostKey)>,
     in_hand: usize,
     hands: Hands,
     random: fastrand::Rng,
@@ -126,6 +128,7 @@ impl Frontier {
             turn: 0,
             groups: Groups::default(),
             touched: HostSet::default(),
+            alarms: BTreeSet::new(),
             in_hand: 0,
             hands: Hands::new(now),
             random: fastrand::Rng::with_seed(seed),
@@ -384,11 +387,37 @@ impl Frontier {
             .is_some()
     }
 
+    /// A request of this host waits in the store until `due`: then its window should be filled anew,
+    /// whatever else is under way.
+    pub fn expect(&mut self, host: HostKey, due: Instant) {
+        let Some(queue) = self.hosts.get_mut(&host) else {
+            return;
+        };
+        if queue.alarm.is_none_or(|alarm| due < alarm) {
+            if let Some(later) = queue.alarm.replace(due) {
+                self.alarms.remove(&(later, host));
+            }
+            self.alarms.insert((due, host));
+        }
+    }
+
+    /// When the next request becomes due that a host [expects](Frontier::expect).
+    pub fn next_alarm(&self) -> Option<Instant> {
+        self.alarms.first().map(|&(due, _)| due)
+    }
+
     /// Looks after the hosts that something happened to since the last call: which windows should
     /// be filled from the store (each is then being loaded until [`loaded`](Frontier::loaded)), and
     /// which hosts have nothing in hand, in their window and in the store, so that their lease goes
     /// back.
-    pub fn tend(&mut self, window: usize) -> Tended {
+    pub fn tend(&mut self, window: usize, now: Instant) -> Tended {
+        while let Some(&(due, key)) = self.alarms.first().filter(|(due, _)| *due <= now) {
+            self.alarms.remove(&(due, key));
+            if let Some(queue) = self.hosts.get_mut(&key) {
+                (queue.alarm, queue.more) = (None, true);
+                self.touched.insert(key);
+            }
+        }
         let mut tended = Tended::default();
         for key in std::mem::take(&mut self.touched) {
             let Some(queue) = self.hosts.get_mut(&key) else {
@@ -489,6 +518,9 @@ impl Frontier {
         let queue = self.hosts.remove(&key)?;
         if let Some((at, turn)) = queue.place {
             self.row.remove(&(at, turn, key));
+        }
+        if let Some(due) = queue.alarm {
+            self.alarms.remove(&(due, key));
         }
         if let Some(group) = queue.group {
             // What is still under way is answered to nobody.

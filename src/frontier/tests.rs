@@ -250,3 +250,28 @@ async fn the_first_of_a_group_waits_if_others_may_have_been_asked() {
     let moments: Vec<_> = log.iter().map(|(at, _)| *at).collect();
     assert_eq!(moments, [100, 200, 300, 400]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn windows_are_filled_when_requests_become_due() {
+    let start = Instant::now();
+    let mut frontier = frontier(start, &[(1, 1)], politeness(0, 2));
+    assert_eq!(launch(&mut frontier, start).len(), 1);
+    let hungry = |frontier: &mut Frontier, at: u64| {
+        let tended = frontier.tend(4, start + ms(at));
+        assert!(tended.drained.is_empty());
+        tended.hungry.len()
+    };
+    assert_eq!(hungry(&mut frontier, 0), 1);
+    frontier.loaded(HostKey(1), tickets(1, 1), 1_000);
+    frontier.expect(HostKey(1), start + ms(90));
+    frontier.expect(HostKey(1), start + ms(50));
+    frontier.expect(HostKey(1), start + ms(70));
+    frontier.expect(HostKey(2), start + ms(10));
+    assert_eq!(frontier.next_alarm(), Some(start + ms(50)));
+    assert_eq!(hungry(&mut frontier, 49), 0);
+    assert_eq!(hungry(&mut frontier, 50), 1, "with one under way");
+    assert_eq!(frontier.next_alarm(), None);
+    frontier.expect(HostKey(1), start + ms(90));
+    frontier.dissolve();
+    assert_eq!(frontier.next_alarm(), None);
+}

@@ -162,6 +162,33 @@ async fn pages_that_never_answer_are_no_dead_host() {
     assert_eq!(errors, [("timeout", 4)]);
 }
 
+/// A request whose time has come does not wait for those of its host that are under way.
+#[tokio::test]
+async fn who_is_asked_again_waits_for_nobody() {
+    let web = Web::new(|url, number| match url.path() {
+        "/robots.txt" => Ok(status(url, 404)),
+        "/" => Ok(page(url, &["/slow", "/broken"])),
+        "/broken" if number == 0 => Err(FetchError::new(FailureKind::Reset, "reset")),
+        _ => Ok(page(url, &[])),
+    });
+    let web = web.slow("/slow", Duration::from_secs(2));
+    let report = crawl(seed())
+        .with(|settings| {
+            settings.delay = Some(Duration::ZERO);
+            settings.autothrottle = Some(false);
+            settings.retry_delay = Duration::from_millis(50);
+        })
+        .fetch(web.clone())
+        .run()
+        .await
+        .unwrap();
+    assert_eq!(report.statistics.pages, 3, "{report:?}");
+    let log = web.log();
+    let again = log.last().expect("it was asked again");
+    assert_eq!(again.url, "http://shop.example/broken");
+    assert_eq!(again.open, 2, "the slow one was still under way");
+}
+
 #[tokio::test]
 async fn a_host_that_comes_back_is_asked_at_full_speed_again() {
     let web = Web::new(|url, number| match url.path() {

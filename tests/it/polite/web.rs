@@ -28,7 +28,8 @@ type Answers = dyn Fn(&Url, usize) -> Outcome + Send + Sync;
 #[derive(Clone)]
 pub(super) struct Web {
     answers: Arc<Answers>,
-    latency: Duration,
+    /// Of pages whose path begins so; others answer at once.
+    slow: Option<(&'static str, Duration)>,
     log: Arc<Mutex<Log>>,
 }
 
@@ -42,9 +43,15 @@ impl Web {
     pub(super) fn new(answers: impl Fn(&Url, usize) -> Outcome + Send + Sync + 'static) -> Self {
         Self {
             answers: Arc::new(answers),
-            latency: Duration::from_millis(1),
+            slow: None,
             log: Arc::default(),
         }
+    }
+
+    /// Pages whose path begins so take that long.
+    pub(super) fn slow(self, path: &'static str, latency: Duration) -> Self {
+        let slow = Some((path, latency));
+        Self { slow, ..self }
     }
 
     /// Everything that was asked, in order.
@@ -85,7 +92,10 @@ impl Fetch for Web {
             });
             number
         };
-        tokio::time::sleep(self.latency).await;
+        let slow = self
+            .slow
+            .filter(|(path, _)| request.url.path().starts_with(path));
+        tokio::time::sleep(slow.map_or(Duration::from_millis(1), |(_, latency)| latency)).await;
         if let Some(open) = self.lock().open.get_mut(&host) {
             *open -= 1;
         }
