@@ -4,7 +4,7 @@
 //! What a page costs nobody knows before; but a large one can cost a hundred times as much as a
 //! small one, and a row of hostile ones would hold up all others. Small pages go first. Large ones
 //! follow, and as all that is in hand is bounded, their turn comes. Of huge pages only one is read at a
-//! time: text, tree and all, it may take several times its size.
+//! time for every four threads: text, tree and all, it may take many times its size.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::executor::Job;
 /// What is larger is large.
 const SMALL: usize = 64 * 1024;
 /// What is larger is huge.
-const LARGE: usize = 2 * 1024 * 1024;
+const LARGE: usize = 512 * 1024;
 
 /// The way in.
 #[derive(Clone)]
@@ -37,8 +37,9 @@ pub(super) struct Waiting {
 /// A job, and the right to do it where only one may.
 pub(super) type Next = (Job, Option<OwnedSemaphorePermit>);
 
-/// Lanes that hold so many jobs each.
-pub(super) fn lanes(capacity: usize) -> (Lanes, Waiting) {
+/// Lanes to so many threads.
+pub(super) fn lanes(threads: usize) -> (Lanes, Waiting) {
+    let capacity = threads * 2;
     let (small, next_small) = async_channel::bounded(capacity);
     let (large, next_large) = async_channel::bounded(capacity);
     let (huge, next_huge) = async_channel::bounded(capacity);
@@ -47,7 +48,7 @@ pub(super) fn lanes(capacity: usize) -> (Lanes, Waiting) {
         small: next_small,
         large: next_large,
         huge: next_huge,
-        turn: Arc::new(Semaphore::new(1)),
+        turn: Arc::new(Semaphore::new((threads / 4).max(1))),
     };
     (lanes, waiting)
 }
@@ -154,7 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn small_pages_go_first_and_huge_ones_one_by_one() {
-        let (lanes, waiting) = lanes(9);
+        let (lanes, waiting) = lanes(5);
         for (number, size) in [LARGE + 1, SMALL + 1, 5, LARGE + 1, LARGE, SMALL]
             .into_iter()
             .enumerate()

@@ -250,7 +250,7 @@ impl Running {
             recall_seeds(shared).await;
         }
         let threads = shared.settings.step_threads.unwrap_or_else(cores).max(1);
-        let (jobs, waiting) = lanes(threads * 2);
+        let (jobs, waiting) = lanes(threads);
         let (sender, messages) = mpsc::channel(MESSAGES);
         let over = CancellationToken::new();
         let _over = over.clone().drop_guard();
