@@ -23,6 +23,15 @@ struct Crawled {
     output: String,
     /// State, reason and title by URL.
     pages: HashMap<String, Page>,
+    dir: tempfile::TempDir,
+}
+
+impl Crawled {
+    /// What the crawl knows of a page's life.
+    fn explain(&self, url: &str) -> String {
+        let explain = nephila(self.dir.path(), &["explain", url, "--db", "it.db"]).output();
+        String::from_utf8(explain.unwrap().stdout).unwrap()
+    }
 }
 
 #[derive(serde::Deserialize, Debug)]
@@ -90,6 +99,7 @@ async fn crawl(url: &str, flags: &[&str]) -> Crawled {
         took,
         output: std::fs::read_to_string(&output).unwrap(),
         pages,
+        dir,
     }
 }
 
@@ -147,13 +157,13 @@ async fn everything_at_once() {
         ]);
     }
     let crawled = crawl(&format!("{site}/"), &flags).await;
+    let (gap, meanwhile) = server.longest_gap();
     println!(
-        "{} cases, {} pages, {:?}, peak {} kB, longest gap {:?}, exit {:?}\n{}",
+        "{} cases, {} pages, {:?}, peak {} kB, longest gap {gap:?}, exit {:?}\n{}",
         expected.len(),
         crawled.pages.len(),
         crawled.took,
         crawled.peak_kb,
-        server.longest_gap(),
         crawled.code,
         crawled.output,
     );
@@ -192,10 +202,15 @@ async fn everything_at_once() {
         "an escape reached the terminal"
     );
     if long.is_some() {
-        let gap = server.longest_gap();
         assert!(
             gap <= Duration::from_secs(2),
-            "{gap:?} without a plain page"
+            "{gap:?} without a plain page:\n{}\n{}",
+            meanwhile.join("\n"),
+            meanwhile
+                .last()
+                .and_then(|last| last.split_once(' '))
+                .map(|(_, path)| crawled.explain(&format!("{site}{path}")))
+                .unwrap_or_default(),
         );
     }
     assert!(crawled.peak_kb <= 100_000, "{} kB", crawled.peak_kb);

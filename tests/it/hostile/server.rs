@@ -75,14 +75,23 @@ impl Server {
         self.state.log().clone()
     }
 
-    /// The longest time in which nobody asked for a plain page that nobody had asked for before.
-    pub(super) fn longest_gap(&self) -> Duration {
-        let plain = (0..PLAIN).map(|number| format!("/plain/{number}"));
-        let mut left: HashSet<_> = plain.collect();
-        let mut times: Vec<_> = self.log();
-        times.sort_unstable();
-        times.retain(|(_, path)| left.remove(path));
-        let gaps = times.windows(2).map(|pair| pair[1].0 - pair[0].0);
+    /// The longest time in which nobody asked for a plain page that nobody had asked for before, and
+    /// what was asked for meanwhile.
+    pub(super) fn longest_gap(&self) -> (Duration, Vec<String>) {
+        let mut log = self.log();
+        log.sort_unstable();
+        let mut left: HashSet<_> = (0..PLAIN)
+            .map(|number| format!("/plain/{number}"))
+            .collect();
+        let plain: Vec<_> = (0..log.len())
+            .filter(|at| left.remove(&log[*at].1))
+            .collect();
+        let gaps = plain.windows(2).map(|pair| {
+            let paths = log[pair[0]..=pair[1]].iter();
+            let at = log[pair[0]].0;
+            let paths = paths.map(|(when, path)| format!("{:?} {path}", *when - at));
+            (log[pair[1]].0 - at, paths.collect())
+        });
         gaps.max().unwrap_or_default()
     }
 }
