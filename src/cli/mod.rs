@@ -248,8 +248,15 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
     }
 }
 
+/// Threads of the runtime beyond one for each core. A server that floods a connection (interim answers
+/// without end, a chunk's size of a million digits) keeps the thread busy that reads it, for seconds at a
+/// time; the system shares the cores among threads, and so with all others.
+const SPARE_THREADS: usize = 4;
+
 fn block_on(command: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores + SPARE_THREADS)
         .enable_all()
         .build()
         .map_err(|error| Failure::broken(format!("can't start the runtime: {error}")))?;
