@@ -35,6 +35,10 @@ pub(super) struct HostQueue {
     pub(super) more: bool,
     /// When the store will have more, by what is known.
     pub(super) alarm: Option<Instant>,
+    /// When the last alarm was.
+    pub(super) rang: Option<Instant>,
+    /// Whether there was one since the window was filled.
+    pub(super) overdue: bool,
     /// When it was last left alone for a trouble of its own.
     pub(super) suspended: Option<Instant>,
     pub(super) health: Health,
@@ -68,6 +72,8 @@ impl HostQueue {
             in_hand: HashSet::new(),
             more: true,
             alarm: None,
+            rang: None,
+            overdue: false,
             suspended: None,
             health: Health::Well,
             group: None,
@@ -211,12 +217,14 @@ impl HostQueue {
     }
 
     pub(super) fn is_hungry(&self, window: usize) -> bool {
-        self.more && !self.leaves && !self.loading && self.window.len() <= window / 2
+        let is_short = self.window.len() <= window / 2 || self.overdue;
+        self.more && !self.leaves && !self.loading && is_short
     }
 
     pub(super) fn begin_load(&mut self) {
         self.loading = true;
         self.more = false;
+        self.overdue = false;
     }
 
     /// Replaces the window by what the store has now, less what is in hand.

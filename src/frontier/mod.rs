@@ -45,6 +45,10 @@ pub struct Politeness {
 /// How long an errand waits for a slot before it asks again.
 const BUSY: Duration = Duration::from_millis(50);
 
+/// How often the window of a host is filled for requests that become due, however full it is: they may
+/// come before those that are in it.
+const ALARM_EVERY: Duration = Duration::from_millis(250);
+
 /// What to do now.
 #[derive(Debug)]
 pub enum Next {
@@ -393,6 +397,7 @@ impl Frontier {
         let Some(queue) = self.hosts.get_mut(&host) else {
             return;
         };
+        let due = queue.rang.map_or(due, |rang| due.max(rang + ALARM_EVERY));
         if queue.alarm.is_none_or(|alarm| due < alarm) {
             if let Some(later) = queue.alarm.replace(due) {
                 self.alarms.remove(&(later, host));
@@ -414,7 +419,8 @@ impl Frontier {
         while let Some(&(due, key)) = self.alarms.first().filter(|(due, _)| *due <= now) {
             self.alarms.remove(&(due, key));
             if let Some(queue) = self.hosts.get_mut(&key) {
-                (queue.alarm, queue.more) = (None, true);
+                (queue.alarm, queue.rang) = (None, Some(now));
+                (queue.more, queue.overdue) = (true, true);
                 self.touched.insert(key);
             }
         }

@@ -271,7 +271,11 @@ async fn windows_are_filled_when_requests_become_due() {
     assert_eq!(hungry(&mut frontier, 49), 0);
     assert_eq!(hungry(&mut frontier, 50), 1, "with one under way");
     assert_eq!(frontier.next_alarm(), None);
-    frontier.expect(HostKey(1), start + ms(90));
+    frontier.loaded(HostKey(1), tickets(1, 9), 1_000);
+    frontier.expect(HostKey(1), start + ms(60));
+    assert_eq!(hungry(&mut frontier, 299), 0);
+    assert_eq!(hungry(&mut frontier, 300), 1, "however full it is");
+    frontier.expect(HostKey(1), start + ms(900));
     frontier.dissolve();
     assert_eq!(frontier.next_alarm(), None);
 }
