@@ -6,8 +6,9 @@
 //! notes: a page in whose step processes have died [`MOST`] times is not read again. It has failed, and
 //! the crawl goes on.
 //!
-//! One death tells nothing: whoever is killed is killed in some step. That the same page is met again and
-//! again by chance is not likely enough to care.
+//! One death tells nothing: whoever is killed is killed in some step. On a machine so busy that a process
+//! was killed before it had read its first pages, one page was met three times of five by chance; six
+//! times is not likely enough to care.
 //!
 //! The file: [`SUSPECTS`] pairs of a request's number and its deaths, then a request's number for each
 //! thread, 0 for none; all of them 8 bytes, little endian.
@@ -18,7 +19,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Deaths that are no accident any more.
-pub(super) const MOST: u64 = 3;
+pub(super) const MOST: u64 = 6;
 /// Requests whose deaths are kept: those that had most.
 const SUSPECTS: usize = 64;
 const NUMBER: usize = size_of::<i64>();

@@ -94,7 +94,7 @@ fn run(site: &Site, db: &str) -> Output {
 }
 
 /// A page that kills its process is lost, and no other: each run goes on where the last one died, and a
-/// page that has killed three is not read again.
+/// page that has killed six is not read again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_kills_its_process_costs_its_page() {
     let site = Site::start("127.0.0.1:0").await.unwrap();
@@ -111,10 +111,10 @@ async fn what_kills_its_process_costs_its_page() {
             break output;
         }
         deaths += 1;
-        assert!(deaths <= 6, "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(deaths <= 12, "{}", String::from_utf8_lossy(&output.stderr));
     };
     // Both are read at once by the two threads of a small machine, and may die together.
-    assert!(deaths >= 3, "{deaths}");
+    assert!(deaths >= 6, "{deaths}");
     let said = String::from_utf8_lossy(&last.stdout);
     assert!(said.contains("VERDICT Finished, exit code 1"), "{said}");
     assert_eq!(number(&path, "SELECT count(*) AS n FROM titles"), PAGES);
