@@ -385,7 +385,7 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(20),
             min_rate: 100,
             timeout: Duration::from_mins(1),
-            patience: Duration::from_secs(1),
+            patience: Duration::from_millis(750),
             step_timeout: Duration::from_mins(1),
             stop_timeout: Duration::from_secs(10),
             files: "files".to_owned(),
