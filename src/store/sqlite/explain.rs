@@ -91,7 +91,7 @@ async fn host(
 }
 
 /// The numbers of the URL's requests: by fingerprint, which is quick; and if there is none, by path,
-/// for other methods, bodies and steps.
+/// for other methods, bodies and steps, and for files of an older version.
 async fn numbers(
     db: &mut SqliteConnection,
     place: &Place<'_>,
@@ -100,7 +100,10 @@ async fn numbers(
     steps: &[String],
 ) -> Result<Vec<i64>, Failure> {
     let mut numbers = Vec::new();
-    for step in steps {
+    // Who only reads can't bring a file of an older version up to date.
+    let is_current = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('seen') WHERE name = 'key')";
+    let is_current: bool = sqlx::query_scalar(is_current).fetch_one(&mut *db).await?;
+    for step in steps.iter().filter(|_| is_current) {
         let request = Request::new(url.clone(), StepRef::named(step.clone()));
         let fingerprint = identity.fingerprint(&request, place.path, None);
         let seq: Option<i64> = sqlx::query_scalar("SELECT seq FROM seen WHERE key = ?")

@@ -6,12 +6,13 @@ use futures_util::FutureExt;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tempfile::TempDir;
 
-use super::{Sqlite, file};
+use super::{Sqlite, SqliteReader, file};
 use crate::clock::now;
 use crate::frontier::Ticket;
 use crate::request::{Identity, Request, StepRef};
 use crate::store::{
-    Batch, Begin, NewRequest, PageCommit, PageRow, PageState, Rest, Store, StoreError, Verdict,
+    Batch, Begin, NewRequest, PageCommit, PageRow, PageState, Reader, Rest, Store, StoreError,
+    Verdict,
 };
 
 struct Bed {
@@ -275,7 +276,18 @@ async fn a_file_of_an_older_schema_is_gone_on_with() {
     let elsewhere = Sqlite::open("sqlite::memory:").await.unwrap();
     drop(std::mem::replace(&mut bed.store, elsewhere));
     let path = bed.folder.path().join("crawl.db");
-    bed.store = Sqlite::open(path.to_str().unwrap()).await.unwrap();
+    let path = path.to_str().unwrap();
+    let reader = SqliteReader::open(path).await.unwrap();
+    let url = bed.batch(1).seeds[0].request.url.clone();
+    for steps in [&[][..], &["page".to_owned()]] {
+        let explained = reader.explain(&url, steps).await.unwrap();
+        assert_eq!(
+            explained.requests.len(),
+            1,
+            "before it is brought up to date"
+        );
+    }
+    bed.store = Sqlite::open(path).await.unwrap();
     let began = bed.store.begin(begin("books", false)).await.unwrap();
     assert_eq!(began.resumed.unwrap().queued, 300);
     let receipt = bed.store.commit(bed.batch(310)).await.unwrap();
