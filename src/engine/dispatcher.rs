@@ -7,8 +7,10 @@
 
 mod errands;
 mod hosts;
+mod launch;
 mod leases;
 mod looks;
+mod supply;
 mod trouble;
 
 use std::collections::HashMap;
@@ -22,7 +24,6 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::Instrument;
 use url::Url;
 
 use self::errands::Errands;
@@ -31,7 +32,7 @@ use self::leases::UnderWay;
 use self::looks::InHand;
 use super::committer::Committed;
 use super::event::{Event, Stop};
-use super::flight::{Flights, Limits};
+use super::flight::Flights;
 use super::inspect::{self, Looks};
 use super::judge::Exchange;
 use super::lanes::Lanes;
@@ -41,24 +42,13 @@ use super::rules::Hop;
 use super::shared::Shared;
 use super::{SharedRoom, StopHandle};
 use crate::clock;
-use crate::frontier::{Frontier, Next};
+use crate::frontier::Frontier;
 use crate::panics::described;
 use crate::policy::traps::HostPages;
 use crate::request::{HostKey, HostMap, Source};
 use crate::settings::QuietHours;
-use crate::spider::step_named;
-use crate::store::{Beat, Host, News, Rest, Store, StoreError, Taken, Ticket, TicketKey};
+use crate::store::{Beat, Host, News, Rest, Store, StoreError, Taken, TicketKey};
 
-/// Hosts leased at once. Their windows share [`WINDOWS`] requests.
-const MAX_HOSTS: usize = 4_096;
-/// Requests held in memory ahead of their turn, all hosts together.
-const WINDOWS: usize = 16_384;
-/// The largest and smallest window of one host.
-const WINDOW: std::ops::RangeInclusive<usize> = 4..=256;
-/// How long to sleep if nothing is ever to be done without a message: as long as timers reach.
-const IDLE: Duration = Duration::from_hours(24 * 365);
-/// How often the store is asked for hosts that others gave back.
-const LEASE_EVERY: Duration = Duration::from_secs(1);
 /// What the dispatcher is told.
 pub(super) enum Message {
     /// An exchange ended.
@@ -364,162 +354,6 @@ impl Dispatcher {
         self.stop_for(Stop::Broken(error.to_string()), Instant::now());
     }
 
-    /// Sends out every request that may go now; the moment when the next one may.
-    fn launch(&mut self, now: Instant) -> Instant {
-        self.wants_room = false;
-        let wake = self.launch_all(now);
-        self.spare = None;
-        wake
-    }
-
-    fn launch_all(&mut self, now: Instant) -> Instant {
-        let idle = now + IDLE;
-        if self.has_lapsed(now) {
-            return idle;
-        }
-        while self.has_room() {
-            let Ok(room) = self.take_room() else {
-                return idle;
-            };
-            match self.frontier.next(now) {
-                Next::Fetch(ticket) => {
-                    self.fetching += 1;
-                    self.count(ticket.key.host);
-                    self.count_page(&ticket);
-                    self.spend(&ticket);
-                    let held = InHand::new(now, &ticket);
-                    self.hands.insert(ticket.key.seq, held);
-                    let span = life::span(&self.shared, &ticket);
-                    let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
-                    let flight = self.flights.start(ticket.key.host, ticket.tries, now);
-                    let (jobs, lapses) = (self.jobs.clone(), self.start.lapses);
-                    let held = life::Held {
-                        lapses,
-                        flight,
-                        room,
-                    };
-                    let live = life::live(shared, ticket, held, sender, jobs);
-                    self.spawn(live.instrument(span));
-                }
-                // A slot that is not used is free for others.
-                Next::At(at) => return at.min(idle),
-                Next::Nothing => return idle,
-            }
-        }
-        idle
-    }
-
-    /// Breaks off what holds up others; the moment when to look again.
-    fn make_way(&mut self, now: Instant) -> Option<Instant> {
-        let settings = &self.shared.settings;
-        let (known, least) = (&self.known, settings.patience);
-        let limits = Limits {
-            least,
-            // What is usual for a host that has not answered yet, nobody knows.
-            patience: &|host| {
-                let known = known
-                    .get(&host)
-                    .and_then(|known| known.standing.patience(least));
-                known.unwrap_or(least * 4)
-            },
-            slots: settings.concurrency,
-            are_short: self.jobs.len() == 0,
-        };
-        self.flights.look(now, &limits, &self.frontier)
-    }
-
-    /// A slot of the room that is shared with other crawls, if there is one.
-    fn take_room(&mut self) -> Result<Option<OwnedSemaphorePermit>, ()> {
-        let Some(SharedRoom(room)) = &self.shared.room else {
-            return Ok(None);
-        };
-        let permit = self
-            .spare
-            .take()
-            .or_else(|| Arc::clone(room).try_acquire_owned().ok());
-        self.wants_room = permit.is_none();
-        permit.map(Some).ok_or(())
-    }
-
-    /// Counts a request against the budget of its part of the site; when that is used up, what is left
-    /// of it is weeded out.
-    fn spend(&mut self, ticket: &Ticket) {
-        let Some(budget) = self.shared.budgets.of(&ticket.request.url) else {
-            return;
-        };
-        self.in_budget.insert(ticket.key.seq, budget);
-        if self.is_used_up(budget) {
-            for host in self.frontier.keys() {
-                self.weed(host);
-            }
-        }
-    }
-
-    /// Whether a budget is used up by what is stored and what is in hand.
-    fn is_used_up(&self, budget: usize) -> bool {
-        let in_hand = self.in_budget.values().filter(|of| **of == budget).count();
-        self.shared.budgets.left(budget) <= in_hand as u64
-    }
-
-    /// Whether so much is answered and not yet stored that nothing more is asked for.
-    fn is_full(&self) -> bool {
-        let settings = &self.shared.settings;
-        let backlog = settings.concurrency + 2 * settings.commit_pages;
-        self.frontier.in_hand() >= settings.concurrency + backlog
-    }
-
-    fn has_room(&self) -> bool {
-        let settings = &self.shared.settings;
-        let in_hand = self.frontier.in_hand();
-        let pages = self.shared.pages.load(Ordering::Relaxed);
-        self.fetching < settings.concurrency
-            && !self.is_full()
-            && settings
-                .max_pages
-                .is_none_or(|max| pages + (in_hand as u64) < max)
-            && self
-                .shared
-                .budgets
-                .left_today()
-                .is_none_or(|left| (in_hand as u64) < left)
-    }
-
-    /// Fills windows and gives drained hosts back.
-    fn tend(&mut self, now: Instant) {
-        let window = (WINDOWS / self.frontier.len().max(1)).clamp(*WINDOW.start(), *WINDOW.end());
-        let tended = self.frontier.tend(window, now);
-        for (host, limit) in tended.hungry {
-            self.ask(move |store| async move {
-                Message::Loaded(host, limit, store.take(host, limit, clock::now()).await)
-            });
-        }
-        if !tended.drained.is_empty() {
-            self.give_back(tended.drained);
-        }
-    }
-
-    fn give_back(&mut self, hosts: Vec<(Host, Instant)>) {
-        self.forget(&hosts);
-        let hosts = with_pace(hosts);
-        self.ask(move |store| async move { Message::Released(store.release(hosts).await) });
-    }
-
-    fn lease(&mut self) {
-        let room = MAX_HOSTS.saturating_sub(self.frontier.len());
-        if room > 0 {
-            self.leasing = true;
-            self.lease_at = None;
-            self.ask(move |store| async move {
-                let leased = store.lease(room, clock::now()).await;
-                Message::Leased(match leased {
-                    Ok(hosts) if hosts.is_empty() => Ok((hosts, News::default())),
-                    Ok(hosts) => store.news().await.map(|news| (hosts, news)),
-                    Err(error) => Err(error),
-                })
-            });
-        }
-    }
-
     /// Asks the store for something; the answer comes as a message.
     fn ask<F>(&mut self, question: impl FnOnce(Arc<dyn Store>) -> F)
     where
@@ -533,15 +367,9 @@ impl Dispatcher {
         });
     }
 
-    /// Starts a task of the crawl. User code is guarded where it is called, so a panic here is a fault of
-    /// the engine, of a store or of a transport: what the task had in hand would be waited for in vain.
+    /// Starts a task of the crawl.
     fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        let sender = self.sender.clone();
-        self.tasks.spawn(async move {
-            if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
-                let _ = sender.send(Message::Broken(described(&*panic))).await;
-            }
-        });
+        self.tasks.spawn(guarded(task, self.sender.clone()));
     }
 
     fn hear(&mut self, message: Message) {
@@ -686,80 +514,6 @@ impl Dispatcher {
         }
     }
 
-    /// Takes requests out of hand that are still in the queue, and reads them again.
-    fn returned(&mut self, keys: Vec<TicketKey>) {
-        for key in keys {
-            self.frontier.settled(key);
-            self.in_budget.remove(&key.seq);
-            self.hands.remove(&key.seq);
-            self.frontier.found(key.host);
-        }
-    }
-
-    fn leased(&mut self, (hosts, news): (Vec<Host>, News)) {
-        self.leasing = false;
-        self.take_in(news);
-        let none = hosts.is_empty();
-        for host in hosts {
-            self.adopt(host);
-        }
-        self.lease_at = self.lease_at.or(Some(Instant::now() + LEASE_EVERY));
-        if none && self.frontier.is_empty() && !self.start.seeding && self.asking == 0 {
-            self.lease_at = None;
-            self.ask(|store| async move { Message::Rest(store.rest().await) });
-        }
-    }
-
-    fn rested(&mut self, rest: Rest) {
-        let now = Instant::now();
-        match rest {
-            Rest::Nothing if self.frontier.is_empty() && self.lease_at.is_none() => {
-                self.stop_for(Stop::Finished, now);
-            }
-            Rest::Nothing => {}
-            Rest::Unknown(step) => self.stop_for(Stop::UnknownStep(step), now),
-            Rest::Until(moment) => {
-                let wait = moment.duration_since(clock::now());
-                let wait = Duration::try_from(wait).unwrap_or_default();
-                if wait > self.shared.settings.max_wait {
-                    self.stop_for(Stop::Limit("max_wait"), now);
-                }
-                self.lease_at = Some(now + wait.max(Duration::from_millis(10)));
-            }
-        }
-    }
-
-    fn loaded(&mut self, host: HostKey, taken: Taken, asked: usize) {
-        if taken.generation != self.generation {
-            self.generation = taken.generation;
-            self.shared.known.clear();
-        }
-        let unknown = |ticket: &&Ticket| {
-            !ticket.request.step.is_file()
-                && step_named(&*self.shared.spider, &ticket.request.step.name).is_none()
-        };
-        if let Some(ticket) = taken.tickets.iter().find(unknown) {
-            let step = ticket.request.step.name.to_string();
-            self.stop_for(Stop::UnknownStep(step), Instant::now());
-            return;
-        }
-        let next_due = taken.next_due;
-        self.frontier.loaded(host, taken, asked);
-        if let Some(due) = next_due {
-            self.expect(host, due);
-        }
-        self.weed(host);
-    }
-
-    /// A request waits in the store until `due`, by the store's clock of milliseconds.
-    fn expect(&mut self, host: HostKey, due: Timestamp) {
-        let wait = Duration::try_from(due.duration_since(clock::now())).unwrap_or_default();
-        let due = Instant::now().checked_add(wait + Duration::from_millis(1));
-        if let Some(due) = due {
-            self.frontier.expect(host, due);
-        }
-    }
-
     /// Ends: what is still under way is dropped, and stays in the queue; leases go back.
     async fn finish(mut self, stop: Stop) -> Stop {
         self.limits.tell(&self.shared);
@@ -771,6 +525,15 @@ impl Dispatcher {
             // A lease that could not be given back is taken over when the next run begins.
             _ => stop,
         }
+    }
+}
+
+/// A task of the crawl. User code is guarded where it is called, so a panic here is a fault of the engine,
+/// of a store or of a transport: what the task had in hand would be waited for in vain.
+pub(super) async fn guarded(task: impl Future<Output = ()>, dispatcher: mpsc::Sender<Message>) {
+    if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+        // Only fails when the crawl is being torn down.
+        let _ = dispatcher.send(Message::Broken(described(&*panic))).await;
     }
 }
 

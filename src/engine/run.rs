@@ -12,7 +12,7 @@ use super::budgets::Budgets;
 use super::bus::Bus;
 use super::committer::{Committer, Entry, Outlet};
 use super::deaths::Deaths;
-use super::dispatcher::{Dispatcher, Message, Start};
+use super::dispatcher::{Dispatcher, Message, Start, guarded};
 use super::event::{Event, Stop};
 use super::executor::{Executors, run_seeds};
 use super::expect;
@@ -265,7 +265,10 @@ impl Running {
             outlet,
         );
         let mut committer = Task::spawn(committer.run());
-        let seeds = || Task::spawn(seed(Arc::clone(shared), self.stop.clone(), over.clone()));
+        let seeds = || {
+            let seed = seed(Arc::clone(shared), self.stop.clone(), over.clone());
+            Task::spawn(guarded(seed, sender.clone()))
+        };
         let seeding = self.start.seeding.then(seeds);
         let dispatcher = Dispatcher::new(
             Arc::clone(shared),

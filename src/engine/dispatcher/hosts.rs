@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Dispatcher, MAX_HOSTS, Message, timestamp};
+use super::supply::MAX_HOSTS;
+use super::{Dispatcher, Message, timestamp};
 use crate::clock;
 use crate::engine::committer::Entry;
 use crate::engine::event::Event;

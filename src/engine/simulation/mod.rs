@@ -29,6 +29,7 @@ use self::store::Wire;
 use self::walker::Walker;
 use self::web::{Hit, Web};
 use super::still::Elsewhere;
+use super::thread::{self, Work};
 use super::{Crawl, Report, Stop};
 use crate::clock;
 use crate::store::Store;
@@ -293,4 +294,21 @@ fn a_panic_in_a_task_stops_the_crawl() {
         trial.plan = Arc::new(Plan::draw(seed));
         trial.run().unwrap();
     }
+}
+
+/// The same for the task that takes the seeds, which is none of the dispatcher's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_where_seeds_are_taken_stops_the_crawl() {
+    fn start(name: String, work: Work) -> std::io::Result<()> {
+        assert!(name != "nephila-start", "a bug where seeds are taken");
+        thread::start(name, work)
+    }
+    let mut crawl = Crawl::new(Walker::default()).db("sqlite::memory:");
+    crawl.threads = start;
+    let run = tokio::time::timeout(Duration::from_secs(30), crawl.run());
+    let report = run.await.expect("it ends").unwrap();
+    let Stop::Broken(why) = &report.stop else {
+        unreachable!("{:?}", report.stop);
+    };
+    assert!(why.contains("a bug where seeds are taken"), "{why}");
 }
