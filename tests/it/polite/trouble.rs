@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nephila::engine::{Event, Stop};
+use nephila::engine::{Event, Report, Stop};
 use nephila::fetch::{FailureKind, FetchError};
 use nephila::prelude::*;
 use serde::Deserialize;
@@ -27,6 +27,12 @@ const LINKS: [&str; 40] = {
 
 fn seed() -> Vec<Url> {
     vec!["http://shop.example/".parse().unwrap()]
+}
+
+/// What failed, and how often.
+fn errors(report: &Report) -> Vec<(&str, u64)> {
+    let groups = report.statistics.errors.iter();
+    groups.map(|group| (&*group.reason, group.count)).collect()
 }
 
 /// A host that answers robots.txt and its first page, and then no more.
@@ -100,9 +106,7 @@ async fn a_host_whose_answers_begin_is_alive() {
         .await
         .unwrap();
     assert_eq!(report.statistics.pages, 2, "{report:?}");
-    let errors = report.statistics.errors.iter();
-    let errors: Vec<_> = errors.map(|group| (&*group.reason, group.count)).collect();
-    assert_eq!(errors, [("timeout", 39)]);
+    assert_eq!(errors(&report), [("timeout", 39)]);
 }
 
 /// An answer that begins is a sign of life between two requests that wait in vain.
@@ -132,9 +136,7 @@ async fn a_host_is_given_up_for_silence_in_a_row_only() {
         .run()
         .await
         .unwrap();
-    let errors = report.statistics.errors.iter();
-    let errors: Vec<_> = errors.map(|group| (&*group.reason, group.count)).collect();
-    assert_eq!(errors, [("timeout", 40)]);
+    assert_eq!(errors(&report), [("timeout", 40)]);
 }
 
 /// A host that has nothing due is given back between the tries; that it answered well is remembered.
@@ -157,9 +159,7 @@ async fn pages_that_never_answer_are_no_dead_host() {
         .run()
         .await
         .unwrap();
-    let errors = report.statistics.errors.iter();
-    let errors: Vec<_> = errors.map(|group| (&*group.reason, group.count)).collect();
-    assert_eq!(errors, [("timeout", 4)]);
+    assert_eq!(errors(&report), [("timeout", 4)]);
 }
 
 /// A request whose time has come does not wait for those of its host that are under way.
