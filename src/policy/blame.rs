@@ -56,6 +56,8 @@ pub enum Blame {
 /// What a host did for its requests lately, in this process.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
+    /// Whether it answered a page well, and not its robots.txt only.
+    pub has_served: bool,
     /// When the latest answer came that was no trouble.
     well_at: Option<Instant>,
     /// When the latest request began that was refused and spoke for the host.

@@ -40,8 +40,14 @@ impl Dispatcher {
                         self.set_pace(key, Throttle::refused);
                     }
                     Blame::Host => {
-                        let asked = trouble.retry_after.filter(|_| trouble.is_credible);
-                        self.in_trouble(key, trouble.class, &trouble.why, asked);
+                        let is_believed = trouble.is_credible || !self.serves_others(key);
+                        let asked = trouble.retry_after.filter(|_| is_believed);
+                        let mut why = trouble.why.clone();
+                        if !is_believed && trouble.retry_after.is_some_and(|asked| !asked.is_zero())
+                        {
+                            why.push_str(", not believed yet, as it answers others");
+                        }
+                        self.in_trouble(key, trouble.class, &why, asked);
                     }
                 }
             }
@@ -62,9 +68,19 @@ impl Dispatcher {
             }
             None => {
                 self.answered_well(key, exchange.took);
+                if let Some(known) = self.known.get_mut(&key) {
+                    known.standing.has_served = true;
+                }
                 self.recover(key, exchange);
             }
         }
+    }
+
+    /// Whether a host has answered others well, and refused fewer than three in a row since.
+    fn serves_others(&self, key: HostKey) -> bool {
+        let known = self.known.get(&key);
+        known.is_some_and(|known| known.standing.has_served)
+            && self.frontier.host(key).is_some_and(|host| host.errors < 2)
     }
 
     /// A canary that came to grief by itself says nothing against its host: the others follow, so that

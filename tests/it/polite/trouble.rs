@@ -293,6 +293,45 @@ async fn refused_for_ever() {
     assert_eq!(again.statistics.resumed.unwrap().queued, 40);
 }
 
+/// A host that asks for more than is granted gets what is granted: at once if it never served a page, else
+/// once it has refused three in a row.
+#[tokio::test]
+async fn a_retry_after_that_is_cut_is_kept_to() {
+    for (good, gap) in [("/nothing", 400), ("/", 0)] {
+        let web = Web::new(move |url, nth| match url.path() {
+            "/robots.txt" => Ok(status(url, 404)),
+            path if path == good => Ok(page(url, &LINKS)),
+            _ if nth > 0 && good != "/" => Ok(page(url, &[])),
+            _ => Ok(with(status(url, 429), "retry-after", "3600")),
+        });
+        crawl(seed())
+            .with(|settings| {
+                settings.delay = Some(Duration::ZERO);
+                settings.autothrottle = Some(false);
+                settings.retry_delay = Duration::from_millis(1);
+                settings.max_retry_delay = Duration::from_millis(2);
+                settings.max_retry_after = Duration::from_millis(400);
+                settings.max_host_errors = 4;
+            })
+            .fetch(web.clone())
+            .run()
+            .await
+            .unwrap();
+        let pages = web.log();
+        let pages: Vec<_> = pages
+            .iter()
+            .filter(|asked| !asked.url.ends_with("/robots.txt"))
+            .collect();
+        let gaps: Vec<_> = pages
+            .windows(2)
+            .map(|two| (two[1].at - two[0].at).as_millis())
+            .collect();
+        assert!(gaps[0] >= gap, "{good}: {gaps:?}");
+        let long = gaps.iter().filter(|gap| **gap >= 400).count();
+        assert!(long >= 1, "{good}: {gaps:?}");
+    }
+}
+
 #[tokio::test]
 async fn every_kind_of_failure_has_its_budget() {
     let web = Web::new(|url, _| match url.path() {
