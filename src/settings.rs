@@ -19,6 +19,7 @@ mod identity;
 mod layers;
 mod secret;
 mod limit;
+mod network;
 mod table;
 mod url_pattern;
 
@@ -31,6 +32,7 @@ pub use human::{parse_bytes, parse_duration, parse_rate};
 pub use identity::{AuthByOrigin, AuthSettings, ClientCertificate, SessionSettings, TlsVersion};
 pub use layers::{Layer, Origins};
 pub use limit::{PrefixBudget, QuietHours};
+pub use network::network;
 pub use secret::{ProxyUrl, Secret, Unset};
 pub use table::{SETTINGS, Setting, closest, setting_named};
 pub use url_pattern::url_pattern;
@@ -58,6 +60,8 @@ pub struct Settings {
     /// Hosts that may be crawled besides the seeds' own: `"shop.example"`, `"*.shop.example"`, or
     /// `"*"` for any.
     pub hosts: Vec<String>,
+    /// Networks that are not public, and may be asked all the same: `"10.0.0.0/8"`, `"192.168.1.5"`.
+    pub private_networks: Vec<String>,
     /// Patterns of URLs of which a link must match one; see [`url_pattern`]. None: all may be crawled.
     pub include: Vec<String>,
     /// Patterns of URLs that are not crawled.
@@ -322,6 +326,7 @@ impl Default for Settings {
             robots: RobotsMode::Obey,
             robots_meta: false,
             hosts: Vec::new(),
+            private_networks: Vec::new(),
             include: Vec::new(),
             exclude: Vec::new(),
             drop_params: Vec::new(),

@@ -9,8 +9,9 @@ use url::Url;
 use super::failure::Failure;
 use super::looker::{LookFlags, Looker};
 use super::output;
-use crate::engine::Fetcher;
+use crate::engine::{Fetcher, leads_on, parse_limits};
 use crate::fetch::{FetchError, Middlewares, Next};
+use crate::page::{Context, Page};
 use crate::policy::redirect;
 use crate::policy::robots;
 use crate::request::{Request, Response, Source, StepRef, charset};
@@ -138,10 +139,19 @@ impl Shown<'_> {
                 Err(error) => return Ok(self.failed(&request, error)),
             };
             self.say(&response);
-            if !redirect::is_redirect(response.status) {
+            let max = self.settings.max_redirects;
+            let next = if redirect::is_redirect(response.status) {
+                redirect::follow(&request, &response, max)
+            } else if let Some(url) = self.refresh(&response) {
+                say(
+                    "refresh",
+                    &format!("leads to {url}  (-s follow_refresh=false stays)"),
+                );
+                redirect::refresh(&request, url, max)
+            } else {
                 return Ok(Some(response));
-            }
-            match redirect::follow(&request, &response, self.settings.max_redirects) {
+            };
+            match next {
                 Ok(next) => request = next,
                 Err(error) => {
                     say("error", &error.to_string());
@@ -149,6 +159,15 @@ impl Shown<'_> {
                 }
             }
         }
+    }
+
+    /// Where the page leads by itself, as a crawl sees it.
+    fn refresh(&self, response: &Response) -> Option<Url> {
+        let context = Context {
+            limits: parse_limits(self.settings),
+            ..Context::default()
+        };
+        leads_on(self.settings, &Page::new(response.clone(), context))
     }
 
     /// Says what robots.txt says; whether it is obeyed to.

@@ -98,7 +98,7 @@ pub use report::{
     Report, SlowedCount, Statistics, StepCount, WorkerCount, pattern_of,
 };
 pub(crate) use run::SPIDER_FILE;
-pub(crate) use step::limits as parse_limits;
+pub(crate) use step::{leads_on, limits as parse_limits};
 pub(crate) use tried::context as page_context;
 pub use tried::{Tried, try_step};
 

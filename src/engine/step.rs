@@ -122,7 +122,7 @@ pub(super) async fn run(shared: &Shared, job: Job, held: &Held) -> Finished {
 }
 
 /// Where a page leads by itself, so soon that it is no more than a redirect.
-fn leads_on(settings: &Settings, page: &Page) -> Option<Url> {
+pub(crate) fn leads_on(settings: &Settings, page: &Page) -> Option<Url> {
     if !settings.follow_refresh || !page.status().is_success() {
         return None;
     }

@@ -22,7 +22,7 @@ use super::suspects::Suspects;
 use super::wait::Wait;
 use super::{FailureKind, Fetch, FetchError};
 use crate::request::{Proxy, Request, Response, SavedFile, Source};
-use crate::settings::Settings;
+use crate::settings::{Settings, network};
 
 /// Proxies that are tried for one exchange, if they can't be reached.
 const MAX_PROXIES: usize = 3;
@@ -110,7 +110,7 @@ impl HttpFetch {
     /// Made once per crawl: it holds the pool of connections.
     ///
     /// Refuses private addresses, except for the hosts in `settings.hosts` (those without a
-    /// wildcard) and what [`allow_host`](Self::allow_host) adds.
+    /// wildcard), those in `settings.private_networks` and what [`allow_host`](Self::allow_host) adds.
     ///
     /// # Errors
     /// If the settings can't be used.
@@ -119,6 +119,13 @@ impl HttpFetch {
         for host in &settings.hosts {
             // A wildcard is no host's name, and so allows nothing.
             guard.allow_host(host);
+        }
+        for network in settings
+            .private_networks
+            .iter()
+            .filter_map(|text| network(text))
+        {
+            guard.allow_network(network);
         }
         Self::with_guard(settings, guard)
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{BlockSign, Expectation, PrefixBudget, QuietHours, Settings, identity, url_pattern};
+use super::{
+    BlockSign, Expectation, PrefixBudget, QuietHours, Settings, identity, network, url_pattern,
+};
 
 /// A setting as it is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,10 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "hosts",
         "a list of hosts: [\"shop.example\", \"*.shop.example\"]",
+    ),
+    setting(
+        "private_networks",
+        "a list of networks: [\"10.0.0.0/8\", \"192.168.1.5\"]",
     ),
     setting("include", URLS),
     setting("exclude", URLS),
@@ -222,6 +228,12 @@ impl Settings {
     pub fn out_of_range(&self) -> Option<&'static str> {
         let ranges = [
             ("user_agent", is_header(&self.user_agent)),
+            (
+                "private_networks",
+                self.private_networks
+                    .iter()
+                    .all(|text| network(text).is_some()),
+            ),
             ("include", are_patterns(&self.include)),
             ("exclude", are_patterns(&self.exclude)),
             ("drop_params", are_names(&self.drop_params)),

@@ -245,7 +245,7 @@ impl Dispatcher {
                     why
                 };
                 let sentence = Sentence {
-                    reason: "connect",
+                    reason: answer.reason,
                     message,
                     state: PageState::Failed,
                 };

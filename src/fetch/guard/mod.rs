@@ -4,7 +4,7 @@
 //! perhaps on the second look only. So addresses are judged where connections are made: the resolver
 //! hands out nothing but addresses that were allowed, and addresses written in a URL, which no
 //! resolver sees, are judged before. Hosts that the user named himself (seeds, `hosts` without a
-//! wildcard) may be private.
+//! wildcard) may be private, and so may all in the networks that he named (`private_networks`).
 //!
 //! Behind a proxy, names are resolved by the proxy: then only written addresses can be refused.
 
@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use ipnet::IpNet;
 use url::{Host, Url};
 
 use address::{Special, special};
@@ -34,6 +35,7 @@ pub struct Guard {
 struct Allowed {
     everything: bool,
     hosts: HashSet<String>,
+    networks: Vec<IpNet>,
     /// Proxies that the user set up. Not allowed as hosts of URLs.
     proxies: HashSet<String>,
 }
@@ -70,6 +72,14 @@ impl Guard {
         self.change(|allowed| allowed.hosts.insert(normal(host)));
     }
 
+    /// Lets every host be in `network`, whatever it is.
+    pub fn allow_network(&self, network: IpNet) {
+        self.change(|allowed| {
+            allowed.networks.push(network);
+            true
+        });
+    }
+
     /// Lets the name of a proxy be private, without allowing URLs to it.
     pub(super) fn allow_proxy(&self, host: &str) {
         let host = normal(host);
@@ -92,7 +102,10 @@ impl Guard {
             Some(Host::Domain(_)) | None => return Ok(()),
         };
         match special(address) {
-            Some(special) if !self.is_allowed(&normal(&address.to_string())) => {
+            Some(special)
+                if !self.is_allowed(&normal(&address.to_string()))
+                    && !self.is_in_network(address) =>
+            {
                 Err(Refused { address, special })
             }
             _ => Ok(()),
@@ -106,6 +119,7 @@ impl Guard {
         };
         let name = normal(name);
         let is_allowed = self.is_allowed(&name) && special.may_be_named()
+            || self.is_in_network(address)
             || self.with(|allowed| allowed.everything || allowed.proxies.contains(&name));
         if is_allowed {
             Ok(())
@@ -118,6 +132,14 @@ impl Guard {
     pub(super) fn is_proxy(&self, url: &Url) -> bool {
         let host = normal(url.host_str().unwrap_or_default());
         self.with(|allowed| allowed.proxies.contains(&host)) && !self.is_allowed(&host)
+    }
+
+    fn is_in_network(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.with(|allowed| {
+            let mut networks = allowed.networks.iter();
+            networks.any(|network| network.contains(&address))
+        })
     }
 
     fn is_allowed(&self, host: &str) -> bool {
@@ -244,6 +266,24 @@ mod tests {
         check_resolved(&["10.0.0.1"], "a.example", "10.0.0.1", false);
         check_resolved(&["a.example"], "a.example", "169.254.169.254", false);
         check_resolved(&["a.example"], "a.example", "fe80::1", false);
+    }
+
+    #[test]
+    fn networks_are_open_to_names_and_addresses() {
+        let guard = Guard::new();
+        guard.allow_network("10.1.0.0/16".parse().unwrap());
+        guard.allow_network("fd00:1::/32".parse().unwrap());
+        let resolved = |address: &str| guard.check_resolved("a.example", address.parse().unwrap());
+        let written = |url: &str| guard.check(&url.parse().unwrap());
+        for address in ["10.1.2.3", "::ffff:10.1.2.3", "fd00:1::5"] {
+            assert!(resolved(address).is_ok(), "{address}");
+        }
+        for address in ["10.2.0.1", "127.0.0.1", "fd00:2::5", "169.254.169.254"] {
+            assert!(resolved(address).is_err(), "{address}");
+        }
+        assert!(written("http://10.1.0.9/").is_ok());
+        assert!(written("http://[::ffff:10.1.0.9]/").is_ok());
+        assert!(written("http://10.0.0.9/").is_err());
     }
 
     #[test]

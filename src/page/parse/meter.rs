@@ -58,6 +58,11 @@ impl<'a> Meter<'a> {
         self.work.set(self.work.get() + amount);
     }
 
+    /// Elements and comments so far.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.get()
+    }
+
     /// Counts an element or comment.
     pub(super) fn node(&self, attributes: usize) {
         self.work(NODE + attributes as u64);

@@ -13,6 +13,10 @@ use scraper::{Html, HtmlTreeSink};
 use super::meter::Meter;
 use super::{Parsed, Truncation};
 
+/// Nodes from which on room that is not needed would be missed: a list of one attribute has room for
+/// four, 160 bytes, which is more than the element itself.
+const MANY_NODES: usize = 10_000;
+
 /// A node, and its place in the list of depths.
 #[derive(Clone, Copy)]
 pub(super) struct Handle {
@@ -122,10 +126,13 @@ impl TreeSink for Sink<'_> {
     fn create_element(
         &self,
         name: QualName,
-        attributes: Vec<Attribute>,
+        mut attributes: Vec<Attribute>,
         flags: ElementFlags,
     ) -> Handle {
         self.meter.node(attributes.len());
+        if self.meter.nodes() > MANY_NODES {
+            attributes.shrink_to_fit();
+        }
         self.handle(self.inner.create_element(name, attributes, flags), 0)
     }
 

@@ -239,3 +239,15 @@ fn the_clock_is_real() {
     let took = clock::thread_cpu().saturating_sub(before);
     assert!(took >= limits.time, "{took:?}");
 }
+
+#[test]
+fn a_large_tree_has_no_room_to_spare() {
+    let (parsed, _) = parse_counted(&"<p class=x>".repeat(20_000), &UNHURRIED);
+    let elements = parsed
+        .html
+        .tree
+        .values()
+        .filter_map(|node| node.as_element());
+    let last = elements.last().unwrap();
+    assert_eq!((last.attrs.len(), last.attrs.capacity()), (1, 1));
+}

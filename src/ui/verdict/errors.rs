@@ -63,6 +63,16 @@ fn seed(to: &mut Lines<'_>, group: &ErrorGroup, run: &Statistics) {
                 to.more("nothing listens there. If it is the demo shop: nephila demo --serve");
             }
         }
+        "blocked" => {
+            to.error(&format!(
+                "{} may not be asked: {message}{nothing}",
+                clean(host)
+            ));
+            to.more(&format!(
+                "if it is yours:  -s hosts={}  (or private_networks, in nephila.toml)",
+                clean(host)
+            ));
+        }
         "status" => to.error(&format!("start URL {sample} {message}{nothing}")),
         _ => {
             to.error(&format!("start URL {sample} failed: {message}{nothing}"));

@@ -155,6 +155,13 @@ fn start_urls_that_failed() {
     );
     insta::assert_snapshot!(check("dns", "no such host", "http://no.invalid/"), @r"error: no such host: no.invalid; nothing was crawled");
     insta::assert_snapshot!(
+        check("blocked", "10.0.0.1 is a private address", "http://intern.example/"),
+        @r"
+        error: intern.example may not be asked: 10.0.0.1 is a private address; nothing was crawled
+             if it is yours:  -s hosts=intern.example  (or private_networks, in nephila.toml)
+        "
+    );
+    insta::assert_snapshot!(
         check("connect", "connection refused, 4 tries", "http://127.0.0.1:9/"),
         @r"
         error: can't connect to 127.0.0.1:9: connection refused, 4 tries; nothing was crawled

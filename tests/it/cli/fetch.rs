@@ -76,6 +76,60 @@ async fn a_page_as_a_crawl_gets_it() {
     }
 }
 
+const REFRESH: &[(&str, &[u8])] = &[
+    (
+        "/",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n\
+          <meta http-equiv=refresh content='1; url=/next'>",
+    ),
+    (
+        "/next",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\nhere",
+    ),
+];
+
+#[test]
+fn a_refresh_is_followed_as_in_a_crawl() {
+    let url = format!("http://{}/", raw(REFRESH));
+    let folder = Folder::new();
+    let ran = folder.run(&format!("fetch {url}"));
+    assert_eq!((ran.code, &*ran.stdout), (0, "here"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("refresh  leads to"), "{}", ran.stderr);
+    let ran = folder.run(&format!("fetch {url} -s follow_refresh=false"));
+    assert!(ran.stdout.starts_with("<meta"), "{}", ran.stdout);
+}
+
+const AWAY: &[(&str, &[u8])] = &[(
+    "/",
+    b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2:9/\r\nConnection: close\r\n\r\n",
+)];
+
+/// A start URL that leads into one's own network says how to allow that.
+#[test]
+fn what_leads_into_a_private_network_says_how_to_allow_it() {
+    let url = format!("http://{}/", raw(AWAY));
+    let folder = Folder::new();
+    let ran = folder.run(&format!("crawl {url}"));
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    for part in [
+        "error: 127.0.0.2 may not be asked: 127.0.0.2 is a loopback address",
+        "if it is yours:  -s hosts=127.0.0.2",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    for allowed in ["hosts=127.0.0.2", "private_networks=127.0.0.0/8"] {
+        let ran = folder.run(&format!("crawl {url} --fresh -s retries=0 -s {allowed}"));
+        assert!(
+            ran.stderr
+                .contains("can't connect to 127.0.0.2:9: connection refused"),
+            "{allowed}: {}",
+            ran.stderr
+        );
+    }
+    let ran = folder.run(&format!("crawl {url} -s private_networks=intern"));
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+}
+
 const ESCAPES: &[(&str, &[u8])] = &[
     (
         "/",
