@@ -18,6 +18,7 @@ mod human;
 mod identity;
 mod layers;
 mod secret;
+mod shares;
 mod limit;
 mod network;
 mod table;
@@ -34,6 +35,7 @@ pub use layers::{Layer, Origins};
 pub use limit::{PrefixBudget, QuietHours};
 pub use network::network;
 pub use secret::{ProxyUrl, Secret, Unset};
+pub use shares::Shares;
 pub use table::{SETTINGS, Setting, closest, setting_named};
 pub use url_pattern::url_pattern;
 

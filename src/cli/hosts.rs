@@ -32,17 +32,25 @@ impl Hosts {
         let wanted = self.run.as_deref().unwrap_or("last");
         let run = run_named(reader.runs().await?, wanted, &database)?;
         let crawl = crawl_of(&*reader, &run).await?;
-        // Of the hosts that are shown, only.
+        // Of the hosts that are shown, only. One that is divided among processes has several rows.
         let sql = format!(
-            "SELECT h.origin, h.queued, p.done, p.failed, p.skipped, p.ms, h.errors, r.status, h.next_at \
-             FROM (SELECT h.*, (SELECT count(*) FROM queue q WHERE q.host = h.id) AS queued FROM host h \
-                   WHERE h.crawl = {} ORDER BY queued DESC, h.origin LIMIT {}) h \
+            "SELECT h.origin, h.queued, sum(p.done), sum(p.failed), sum(p.skipped), \
+                   sum(p.ms) / nullif(sum(p.answers), 0), h.errors, max(r.status), h.next_at \
+             FROM (SELECT h.origin, sum(h.queued) AS queued, max(h.errors) AS errors, min(h.next_at) AS next_at \
+                   FROM (SELECT h.*, (SELECT count(*) FROM queue q WHERE q.host = h.id) AS queued FROM host h \
+                         WHERE h.crawl = {crawl}) h \
+                   GROUP BY h.origin ORDER BY queued DESC, h.origin LIMIT {limit}) h \
+             JOIN host i ON i.crawl = {crawl} AND i.origin = h.origin \
              LEFT JOIN (SELECT host, count(*) FILTER (WHERE state = 'done') AS done, \
                    count(*) FILTER (WHERE state = 'failed') AS failed, \
                    count(*) FILTER (WHERE state = 'skipped') AS skipped, \
-                   avg(ms) FILTER (WHERE status > 0) AS ms FROM page GROUP BY host) p ON p.host = h.id \
-             LEFT JOIN robots r ON r.host = h.id ORDER BY h.queued DESC, h.origin",
-            crawl.id, self.limit
+                   1.0 * sum(ms) FILTER (WHERE status > 0) AS ms, \
+                   count(*) FILTER (WHERE status > 0) AS answers \
+                   FROM page GROUP BY host) p ON p.host = i.id \
+             LEFT JOIN robots r ON r.host = i.id \
+             GROUP BY h.origin, h.queued, h.errors, h.next_at ORDER BY h.queued DESC, h.origin",
+            crawl = crawl.id,
+            limit = self.limit
         );
         let (_, rows) = collect(&*reader, &sql).await?;
         let mut export = self.format.get().export(output::stdout());

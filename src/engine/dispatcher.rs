@@ -10,6 +10,7 @@ mod hosts;
 mod launch;
 mod leases;
 mod looks;
+mod parts;
 mod supply;
 mod trouble;
 
@@ -414,7 +415,7 @@ impl Dispatcher {
                     held.is_answered = true;
                 }
                 if tries == 0 {
-                    self.host_pages.unsent(key.host);
+                    self.host_pages.unsent(self.whole(key.host));
                 }
             }
             Message::Turn { host, url, reply } => {

@@ -29,7 +29,7 @@ use crate::policy::params::ParamRules;
 use crate::policy::scope::{Scope, registrable};
 use crate::policy::traps::Traps;
 use crate::request::{Identity, KnownLinks, Request, Revisit, without_logins};
-use crate::settings::{PolitenessBy, Settings};
+use crate::settings::{PolitenessBy, Settings, Shares};
 use crate::spider::{Seeds, Spider, StepInfo, revisits};
 use crate::store::{self, Begin, End, Finished, Resumed, Rule, Store, StoreError};
 
@@ -89,6 +89,7 @@ impl Crawl {
         };
         let began = store.begin(opening).await?;
         group_hosts(&settings, &*store);
+        let shares = store.share(Shares::new(&settings)).await?;
         let requeued = match self.retry {
             Some(pages) => store.requeue(pages).await?,
             None => 0,
@@ -115,6 +116,7 @@ impl Crawl {
             fetch,
             http,
             identity: Identity::new(began.key),
+            shares,
             vault: Vault::new(Identity::new(began.key)),
             logins,
             known: Arc::new(KnownLinks::new(began.key)),

@@ -23,7 +23,7 @@ use crate::policy::redirect::is_same;
 use crate::policy::scope::{Outside, Scope, host_and_port};
 use crate::policy::traps::{self, Traps};
 use crate::request::{Fingerprint, Identity, KnownLinks, Request, Uncrawlable, canonical};
-use crate::settings::Settings;
+use crate::settings::{Settings, Shares};
 use crate::spider::{Spider, step_named};
 use crate::store::NewRequest;
 
@@ -38,6 +38,8 @@ pub(super) struct Shared {
     /// The same, if it is our own: it keeps the cookies and guards addresses.
     pub(super) http: Option<Arc<HttpFetch>>,
     pub(super) identity: Identity,
+    /// Hosts that are divided among processes.
+    pub(super) shares: Shares,
     pub(super) vault: Vault,
     pub(super) logins: Logins,
     pub(super) known: Arc<KnownLinks>,
@@ -190,7 +192,8 @@ impl Shared {
             step.revisit?.renews(lastmod)
         });
         self.vault.seal(&mut request);
-        let host = self.identity.host(&origin);
+        let part = fingerprint.part_of(self.shares.of(&request.url));
+        let host = self.identity.host(&origin).part(part);
         Ok(NewRequest {
             host,
             fingerprint,

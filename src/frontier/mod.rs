@@ -462,6 +462,11 @@ impl Frontier {
         }
     }
 
+    /// Has a host drained and given back, whatever is in its queue.
+    pub fn leave(&mut self, host: HostKey) {
+        self.change(host, HostQueue::leave);
+    }
+
     /// Takes all hosts out, whatever they have.
     pub fn dissolve(&mut self) -> Vec<(Host, Instant)> {
         let all: Vec<_> = self.hosts.keys().copied().collect();

@@ -15,6 +15,15 @@ use super::Request;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostKey(pub i64);
 
+impl HostKey {
+    /// The key of a part of this host; the whole's own is that of part 0. The part of a part's key is the
+    /// whole's.
+    #[must_use]
+    pub fn part(self, number: usize) -> Self {
+        Self(self.0 ^ number as i64)
+    }
+}
+
 /// A map by host. Keys are hashes by themselves, so none is hashed again, and the order of the same
 /// hosts is the same in each process.
 pub(crate) type HostMap<V> = HashMap<HostKey, V, BuildHasherDefault<AsIs>>;
@@ -45,6 +54,13 @@ impl Hasher for AsIs {
 /// A request's identity within its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub i64);
+
+impl Fingerprint {
+    /// In which of so many parts of its host the request is.
+    pub fn part_of(self, parts: usize) -> usize {
+        (self.0 as u64 % parts as u64) as usize
+    }
+}
 
 /// The crawl's key: makes the hashes.
 #[derive(Clone, Copy)]

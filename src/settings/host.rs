@@ -32,6 +32,9 @@ pub struct HostSettings {
     /// Requests a day (UTC), every kind of them counted. At least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_day: Option<u64>,
+    /// Processes that ask it at once, where several work on a crawl. 1 to 16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processes: Option<usize>,
 }
 
 /// The settings of a host by name, in the order of [`HostSettings`]; `rate` is another way to write
@@ -42,6 +45,7 @@ pub const HOST_SETTINGS: &[Setting] = &[
     setting("concurrency", "a whole number, 1 to 1000"),
     setting("autothrottle", SWITCH),
     setting("per_day", "a whole number, at least 1"),
+    setting("processes", "a whole number, 1 to 16"),
 ];
 
 impl HostSettings {
@@ -50,6 +54,9 @@ impl HostSettings {
         self.concurrency
             .is_none_or(|concurrency| (1..=1_000).contains(&concurrency))
             && self.per_day != Some(0)
+            && self
+                .processes
+                .is_none_or(|processes| (1..=16).contains(&processes))
     }
 
     /// These settings where they say something, else those of `other`.
@@ -59,8 +66,23 @@ impl HostSettings {
             concurrency: self.concurrency.or(other.concurrency),
             autothrottle: self.autothrottle.or(other.autothrottle),
             per_day: self.per_day.or(other.per_day),
+            processes: self.processes.or(other.processes),
         }
     }
+}
+
+/// What is said of the host of `url`, key by key, by the closest pattern.
+pub(super) fn closest(hosts: &Hosts, url: &Url) -> HostSettings {
+    let mut fitting: Vec<_> = hosts
+        .iter()
+        .filter_map(|(pattern, settings)| Some((strength(pattern, url)?, settings)))
+        .collect();
+    fitting.sort_by_key(|(strength, _)| std::cmp::Reverse(*strength));
+    fitting
+        .into_iter()
+        .fold(HostSettings::default(), |all, (_, settings)| {
+            all.or(settings)
+        })
 }
 
 impl Settings {
@@ -80,17 +102,7 @@ impl Settings {
     /// # Ok::<(), nephila::settings::SettingsError>(())
     /// ```
     pub fn for_host(&self, url: &Url) -> HostSettings {
-        let mut fitting: Vec<_> = self
-            .host
-            .iter()
-            .filter_map(|(pattern, settings)| Some((strength(pattern, url)?, settings)))
-            .collect();
-        fitting.sort_by_key(|(strength, _)| std::cmp::Reverse(*strength));
-        fitting
-            .into_iter()
-            .fold(HostSettings::default(), |all, (_, settings)| {
-                all.or(settings)
-            })
+        closest(&self.host, url)
     }
 }
 

@@ -50,6 +50,7 @@ pub use crate::frontier::{Host, RobotsFile, Taken, Ticket, TicketKey, Visit};
 pub use crate::request::StoredCookie as Cookie;
 
 use crate::request::{HostKey, Revisit};
+use crate::settings::Shares;
 
 /// A run's place in the database: which crawl it goes on with, and as whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -150,7 +151,7 @@ pub struct Resumed {
 }
 
 /// What a sign of life tells.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Beat {
     /// When the leases of hosts end unless there is another beat before; none: never.
     pub lapses: Option<Instant>,
@@ -160,6 +161,8 @@ pub struct Beat {
     pub lost: bool,
     /// So many hosts should be given back, because other processes have too few.
     pub surplus: usize,
+    /// These are to be given back: parts of a host of which this process has more than its own.
+    pub crowded: Vec<HostKey>,
 }
 
 /// What other processes of the crawl have learnt.
@@ -258,6 +261,14 @@ pub trait Store: Send + Sync + 'static {
     /// at a time has hosts. Called after [`begin`](Store::begin), before the first commit.
     fn group_by(&self, of: fn(&str) -> Option<String>) {
         let _ = of;
+    }
+
+    /// Tells into how many parts hosts are divided, so that as many processes ask one at once: what the crawl
+    /// goes by, which is what was told when it began. None where a crawl is one process's. Called after
+    /// [`begin`](Store::begin), before anything else.
+    fn share(&self, wanted: Shares) -> BoxFuture<'_, Result<Shares, StoreError>> {
+        drop(wanted);
+        Box::pin(std::future::ready(Ok(Shares::default())))
     }
 
     /// What other processes have learnt since the last call, or since the run began.

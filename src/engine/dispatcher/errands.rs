@@ -128,7 +128,7 @@ impl Dispatcher {
     }
 
     fn turn(&mut self, waiting: &Waiting, now: Instant) -> Result<Turn, Instant> {
-        let key = waiting.host;
+        let key = self.leased_part(waiting.host, &waiting.url, None);
         if self.frontier.host(key).is_none() {
             self.may_ask(key, &waiting.url, now)?;
             return Ok(Turn::Stranger);
@@ -156,7 +156,10 @@ impl Dispatcher {
     /// The host that a redirect of `own`'s robots.txt leads to.
     fn host_of(&self, url: &Url, own: HostKey) -> HostKey {
         let origin = canonical(url, usize::MAX).map(|(origin, _)| origin);
-        origin.map_or(own, |origin| self.shared.identity.host(&origin))
+        origin.map_or(own, |origin| {
+            let whole = self.shared.identity.host(&origin);
+            self.leased_part(whole, url, Some(own))
+        })
     }
 
     /// Takes a turn of a host for an errand, whether it is leased or not; says whose slot it took.

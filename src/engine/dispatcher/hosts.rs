@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
+use super::parts::Part;
 use super::supply::MAX_HOSTS;
 use super::{Dispatcher, Message, timestamp};
 use crate::clock;
@@ -28,6 +29,8 @@ use crate::store::{Host, PageState, Ticket};
 /// What the dispatcher knows of a leased host beside its queue.
 #[derive(Default)]
 pub(super) struct Known {
+    /// Which part of its host it is.
+    pub(super) part: Part,
     /// What is known of its robots.txt.
     pub(super) rules: Option<Rules>,
     /// Set if it may have only so many requests a day.
@@ -95,11 +98,15 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    fn new(per_day: u64) -> Self {
+    pub(super) fn new(per_day: u64) -> Self {
         Self {
             per_day,
             reserved: 0,
         }
+    }
+
+    pub(super) fn per_day(&self) -> u64 {
+        self.per_day
     }
 
     /// Begins anew if the day is another one.
@@ -138,7 +145,7 @@ fn until_tomorrow() -> Duration {
 impl Dispatcher {
     pub(super) fn adopt(&mut self, host: Host) {
         let now = Instant::now();
-        let (politeness, known) = self.politeness(&host.origin);
+        let (politeness, known) = self.politeness_of(host.key, &host.origin);
         let wait =
             Duration::try_from(host.next_at.duration_since(clock::now())).unwrap_or_default();
         // Who had it may have asked it just before it was killed.
@@ -291,9 +298,11 @@ impl Dispatcher {
 
     /// Counts a page for its host, which may have been the last one that it has.
     pub(super) fn count_page(&mut self, ticket: &Ticket) {
-        let key = ticket.key.host;
-        if ticket.tries == 0 && self.host_pages.sent(key) {
-            self.condemn(key, self.spent());
+        let whole = self.whole(ticket.key.host);
+        if ticket.tries == 0 && self.host_pages.sent(whole) {
+            for part in self.leased_parts(whole, &ticket.request.url) {
+                self.condemn(part, self.spent());
+            }
         }
     }
 
@@ -353,7 +362,8 @@ impl Dispatcher {
 
     /// From now on a host's requests go by `rules`.
     pub(super) fn obey(&mut self, key: HostKey, rules: Rules) {
-        let is_spent = self.host_pages.is_spent(key) && !matches!(rules, Rules::Condemned(_));
+        let is_spent =
+            self.host_pages.is_spent(self.whole(key)) && !matches!(rules, Rules::Condemned(_));
         let rules = if is_spent {
             Rules::Condemned(Arc::new(self.spent()))
         } else {
@@ -364,7 +374,7 @@ impl Dispatcher {
         };
         if let Some(delay) = rules.crawl_delay() {
             let settings = &self.shared.settings;
-            let delay = delay.min(settings.max_crawl_delay);
+            let delay = known.part.delay(delay.min(settings.max_crawl_delay));
             if let Some(bounds) = &mut known.throttle {
                 bounds.floor = bounds.floor.max(delay);
             }

@@ -92,7 +92,11 @@ impl Dispatcher {
         self.start.lapses = beat.lapses;
         self.beat_at = beat.next;
         self.take_in(news);
-        self.frontier.shed(beat.surplus);
+        for host in &beat.crowded {
+            self.frontier.leave(*host);
+        }
+        let others = beat.surplus.saturating_sub(beat.crowded.len());
+        self.frontier.shed(others);
     }
 
     pub(super) fn take_in(&self, news: News) {

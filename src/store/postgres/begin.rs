@@ -1,8 +1,8 @@
 //! The first and the last call of a run.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -120,6 +120,8 @@ async fn open(
         lease: said.lease,
         told: AtomicI64::new(0),
         share: AtomicUsize::new(usize::MAX),
+        living: AtomicUsize::new(1),
+        shares: OnceLock::new(),
     };
     let began = Began {
         run: RunId(run),
@@ -184,9 +186,9 @@ async fn new_crawl(
     args: &str,
 ) -> Result<(i64, Vec<u8>), Failure> {
     Ok(sqlx::query_as(AssertSqlSafe(format!(
-        "INSERT INTO crawl (spider, args, key, state, started)
+        "INSERT INTO crawl (spider, args, key, state, shares, started)
          VALUES ($1, $2, decode(md5(gen_random_uuid()::text || gen_random_uuid()::text), 'hex'),
-                 'open', {NOW}) RETURNING id, key"
+                 'open', NULL, {NOW}) RETURNING id, key"
     )))
     .bind(spider)
     .bind(args)

@@ -236,13 +236,22 @@ pub(super) async fn migrate(db: &mut PgConnection, place: &str) -> Result<(), St
 }
 
 fn migrator() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "start".into(),
-        MigrationType::Simple,
-        SqlStr::from_static(include_str!("../../../migrations/postgres/0001_start.sql")),
-        false,
-    )])
+    let migration = |version, name: &'static str, sql: &'static str| {
+        let sql = SqlStr::from_static(sql);
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(vec![
+        migration(
+            1,
+            "start",
+            include_str!("../../../migrations/postgres/0001_start.sql"),
+        ),
+        migration(
+            2,
+            "shares",
+            include_str!("../../../migrations/postgres/0002_shares.sql"),
+        ),
+    ])
 }
 
 #[cfg(test)]

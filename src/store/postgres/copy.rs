@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::compose::{clean, clean_json};
 use super::connect::{self, Server};
 use super::error::{self, Failure};
+use super::fold;
 use super::report::item_tables;
 use super::skew::NOW;
 use super::table::{self, quote};
@@ -68,7 +69,9 @@ impl CopySource {
         let server = Server::parse(url)?;
         // Before its tables are brought up to date: they must be there.
         super::PostgresReader::open(url).await?;
-        let db = transaction(&server, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let mut db = transaction(&server, "BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
+        let one = fold::parts(&mut db).await;
+        one.map_err(|failure| failure.at(&server.name))?;
         Ok(Self {
             db,
             name: server.name,

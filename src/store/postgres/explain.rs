@@ -6,15 +6,16 @@ use url::Url;
 use super::error::Failure;
 use super::report::item_tables;
 use super::table::quote;
-use super::{Cells, lease, moment};
-use crate::request::{HostKey, Identity, Request, StepRef, canonical};
+use super::{Cells, lease, moment, shares};
+use crate::request::{Identity, Request, StepRef, canonical};
 use crate::store::{Attempt, Explained, KnownHost, RunId, StoreError, Story};
 
 /// A URL in one crawl.
 struct Place<'a> {
     crawl: i64,
     spider: String,
-    host: HostKey,
+    /// The host's key, or those of its parts.
+    hosts: Vec<i64>,
     path: &'a str,
 }
 
@@ -26,32 +27,36 @@ pub(super) async fn explain(
     let db = &mut db;
     let (origin, path) =
         canonical(url, usize::MAX).map_err(|error| StoreError::Query(format!("{url}: {error}")))?;
-    let crawls: Vec<(i64, String, Vec<u8>)> = sqlx::query_as(
-        "SELECT id, spider, key FROM crawl WHERE state IN ('open', 'finished') ORDER BY id DESC",
+    let crawls: Vec<(i64, String, Vec<u8>, String)> = sqlx::query_as(
+        "SELECT id, spider, key, coalesce(shares, '') FROM crawl WHERE state IN ('open', 'finished') ORDER BY id DESC",
     )
     .fetch_all(&mut *db)
     .await?;
     let mut explained = Explained::default();
-    for (crawl, spider, key) in crawls {
+    for (crawl, spider, key, shares) in crawls {
         let Ok(key) = key.try_into() else { continue };
         let identity = Identity::new(key);
+        let parts = shares::read(&shares)?.of(url);
+        let keys = |origin: &str| {
+            let whole = identity.host(origin);
+            (0..parts).map(|number| whole.part(number).0).collect()
+        };
         let place = Place {
             crawl,
             spider,
-            host: identity.host(&origin),
+            hosts: keys(&origin),
             path: &path,
         };
         // A host is in scope under both schemes.
-        let twin = twin(&origin).map(|origin| identity.host(&origin));
-        let twin = match twin {
-            Some(twin) => host(db, &place, twin).await?,
-            None => None,
-        };
-        explained.hosts.extend(twin);
-        let Some(host) = host(db, &place, place.host).await? else {
+        if let Some(twin) = twin(&origin) {
+            let twins = hosts(db, &place, keys(&twin)).await?;
+            explained.hosts.extend(twins);
+        }
+        let own = hosts(db, &place, place.hosts.clone()).await?;
+        if own.is_empty() {
             continue;
-        };
-        explained.hosts.push(host);
+        }
+        explained.hosts.extend(own);
         for seq in numbers(db, &place, &identity, url, steps).await? {
             explained.requests.extend(story(db, &place, seq).await?);
         }
@@ -66,27 +71,29 @@ fn twin(origin: &str) -> Option<String> {
     Some(format!("{other}://{host}"))
 }
 
-async fn host(
+/// A host, or those of its parts that are known; one whose robots.txt is known first.
+async fn hosts(
     db: &mut PgConnection,
     place: &Place<'_>,
-    key: HostKey,
-) -> Result<Option<KnownHost>, Failure> {
-    let row = sqlx::query(
+    keys: Vec<i64>,
+) -> Result<Vec<KnownHost>, Failure> {
+    let rows = sqlx::query(
         "SELECT h.id, h.origin, h.seed, h.next_at, h.errors, r.status, r.body, r.at,
                 h.delay, h.ceiling, h.day, h.sent, h.lapsed
-         FROM host h LEFT JOIN robots r ON r.host = h.id WHERE h.id = $1",
+         FROM host h LEFT JOIN robots r ON r.host = h.id WHERE h.id = ANY($1)
+         ORDER BY r.at DESC NULLS LAST",
     )
-    .bind(key.0)
-    .fetch_optional(db)
+    .bind(keys)
+    .fetch_all(db)
     .await?;
-    Ok(match row {
-        None => None,
-        Some(row) => Some(KnownHost {
+    let host = |row| {
+        Ok(KnownHost {
             crawl: place.crawl,
             spider: place.spider.clone(),
-            host: lease::read_as_stored(&row)?,
-        }),
-    })
+            host: lease::read_as_stored(row)?,
+        })
+    };
+    rows.iter().map(host).collect()
 }
 
 /// The numbers of the URL's requests: by fingerprint, which is quick; and if there is none, by path,
@@ -104,7 +111,7 @@ async fn numbers(
         let fingerprint = identity.fingerprint(&request, place.path, None);
         let seq: Option<i64> =
             sqlx::query_scalar("SELECT seq FROM seen WHERE host = $1 AND fp = $2")
-                .bind(place.host.0)
+                .bind(place.hosts[fingerprint.part_of(place.hosts.len())])
                 .bind(fingerprint.0)
                 .fetch_optional(&mut *db)
                 .await?;
@@ -112,10 +119,10 @@ async fn numbers(
     }
     if numbers.is_empty() {
         numbers = sqlx::query_scalar(
-            "SELECT id FROM page WHERE host = $1 AND path = $2
-             UNION ALL SELECT seq FROM queue WHERE host = $1 AND path = $2 ORDER BY 1 LIMIT 100",
+            "SELECT id FROM page WHERE host = ANY($1) AND path = $2
+             UNION ALL SELECT seq FROM queue WHERE host = ANY($1) AND path = $2 ORDER BY 1 LIMIT 100",
         )
-        .bind(place.host.0)
+        .bind(&place.hosts)
         .bind(place.path)
         .fetch_all(db)
         .await?;
@@ -129,7 +136,7 @@ const PAGE: &str =
 
 const QUEUED: &str =
     "SELECT step, 'queued', -ord, depth, tries, nullif(due, 0), NULL::bigint, NULL, NULL,
-  0, 0::bigint, 0::bigint, NULL::bigint, parent FROM queue WHERE host = $2 AND seq = $1";
+  0, 0::bigint, 0::bigint, NULL::bigint, parent FROM queue WHERE host = ANY($2) AND seq = $1";
 
 async fn story(
     db: &mut PgConnection,
@@ -140,7 +147,7 @@ async fn story(
     let row = if page.is_some() {
         page
     } else {
-        let queued = sqlx::query(QUEUED).bind(seq).bind(place.host.0);
+        let queued = sqlx::query(QUEUED).bind(seq).bind(&place.hosts);
         queued.fetch_optional(&mut *db).await?
     };
     let Some(row) = row else { return Ok(None) };

@@ -14,7 +14,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection};
 
 use super::error::Failure;
-use super::{Active, Cells, Inner, cell, live, pages};
+use super::{Active, Cells, Inner, cell, live, pages, shares};
 use crate::clock;
 use crate::request::HostKey;
 use crate::store::{Host, Rest, RobotsFile};
@@ -100,6 +100,7 @@ pub(super) async fn lease(
     } else {
         take_due(db, &inner, &active, (limit, now), &[]).await?
     };
+    let leased = shares::leave_to_others(db, &active, leased).await?;
     writer.stray = false;
     writer.held.extend(leased.iter().map(|host| host.key));
     Ok(leased)

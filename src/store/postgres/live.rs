@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::error::Failure;
 use super::skew::NOW;
-use super::{Active, Inner};
+use super::{Active, Inner, shares};
 use crate::request::HostKey;
 use crate::store::{Beat, Cookie, News};
 
@@ -28,6 +28,7 @@ pub(super) async fn beat(inner: Arc<Inner>) -> Result<Beat, Failure> {
     let was_dead = !revive(db, &active).await?;
     reap(db, active.crawl).await?;
     let surplus = share(db, &active).await?;
+    let crowded = shares::crowded(db, &active, &[]).await?;
     if was_dead {
         // Its hosts are others' now; those that are not are free for all.
         free_hosts(db, &[active.run]).await?;
@@ -38,6 +39,7 @@ pub(super) async fn beat(inner: Arc<Inner>) -> Result<Beat, Failure> {
         lost: was_dead,
         next: Some(asked + active.lease / 3),
         surplus,
+        crowded,
     })
 }
 
@@ -115,6 +117,7 @@ pub(super) async fn share(db: &mut PgConnection, active: &Active) -> Result<usiz
         }
     };
     active.share.store(share, Ordering::Relaxed);
+    active.living.store(living.len().max(1), Ordering::Relaxed);
     Ok(surplus)
 }
 

@@ -19,6 +19,7 @@ mod connect;
 mod copy;
 mod error;
 mod explain;
+mod fold;
 mod health;
 mod items;
 mod lease;
@@ -28,6 +29,7 @@ mod pages;
 mod reader;
 mod report;
 mod retire;
+mod shares;
 mod skew;
 mod table;
 mod take;
@@ -63,6 +65,7 @@ use super::{
     Tidied, Tidy, Worker,
 };
 use crate::request::HostKey;
+use crate::settings::Shares;
 
 /// How long a server that is away is waited for, and at the end of a run.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -155,6 +158,10 @@ struct Active {
     told: AtomicI64,
     /// So many hosts are this process's part.
     share: AtomicUsize,
+    /// Processes that live.
+    living: AtomicUsize,
+    /// Hosts that are divided among them.
+    shares: OnceLock<Shares>,
 }
 
 impl Active {
@@ -294,6 +301,13 @@ impl Store for Postgres {
     fn group_by(&self, of: fn(&str) -> Option<String>) {
         // A store is told once; another crawl of this process has the same settings or another store.
         let _ = self.0.group_of.set(of);
+    }
+
+    fn share(&self, wanted: Shares) -> BoxFuture<'_, Result<Shares, StoreError>> {
+        let wanted = Arc::new(wanted);
+        self.patient(PATIENCE, move |inner| {
+            shares::share(inner, Arc::clone(&wanted))
+        })
     }
 
     fn lease(&self, limit: usize, now: Timestamp) -> BoxFuture<'_, Result<Vec<Host>, StoreError>> {

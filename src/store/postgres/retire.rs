@@ -42,9 +42,12 @@ pub(super) async fn replace(
     let new_ids = known.iter().map(|(_, origin)| identity.host(origin).0);
     sqlx::query(
         "INSERT INTO host (id, crawl, origin, next_at, errors, delay, ceiling, day, sent, lapsed)
-         SELECT n.id, $1, h.origin, h.next_at, h.errors, h.delay, h.ceiling, h.day, h.sent,
-           h.lapsed OR h.run IS NOT NULL
-         FROM unnest($2::bigint[], $3::bigint[]) AS n (id, old) JOIN host h ON h.id = n.old",
+         SELECT n.id, $1, min(h.origin), max(h.next_at), max(h.errors), max(h.delay), max(h.ceiling),
+           max(h.day), coalesce(sum(h.sent) FILTER (WHERE h.day = n.day), 0)::bigint,
+           bool_or(h.lapsed OR h.run IS NOT NULL)
+         FROM (SELECT n.*, max(h.day) OVER (PARTITION BY n.id) AS day
+               FROM unnest($2::bigint[], $3::bigint[]) AS n (id, old) JOIN host h ON h.id = n.old) n
+         JOIN host h ON h.id = n.old GROUP BY n.id",
     )
     .bind(new)
     .bind(new_ids.collect::<Vec<_>>())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-use super::{Postgres, again, commit, lease, live, pages, take};
+use super::{Postgres, again, commit, lease, live, pages, shares, take};
 use crate::request::{Identity, Request, StepRef, canonical};
 use crate::store::{
     Batch, Began, Begin, NewRequest, PageCommit, PageRow, PageState, Rest, Store, StoreError,
@@ -320,6 +320,7 @@ async fn hot_statements_search() {
         .chain(again::HOT)
         .chain(pages::HOT)
         .chain(live::HOT)
+        .chain(shares::HOT)
         .map(str::to_owned)
         .chain([commit]);
     for (number, sql) in hot.enumerate() {

@@ -34,6 +34,7 @@ impl Bed {
                 starts,
                 db,
                 by_domain: false,
+                processes: 1,
             },
         }
     }

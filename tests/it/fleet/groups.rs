@@ -26,6 +26,7 @@ async fn a_domain_has_one_pace_over_all_processes() {
         starts: sites.iter().map(|(_, site)| site.page(&start)).collect(),
         db: db.clone(),
         by_domain: true,
+        processes: 1,
     };
     let hits = || sites.iter().map(|(_, site)| site.hits()).sum::<usize>();
     let mut running: Vec<_> = (0..3).map(|_| fleet.spawn()).collect();

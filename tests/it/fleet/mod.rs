@@ -8,6 +8,7 @@ mod connection;
 mod faults;
 mod groups;
 mod rounds;
+mod shares;
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use nephila::Crawl;
 use nephila::engine::Stop;
 use nephila::prelude::*;
-use nephila::settings::PolitenessBy;
+use nephila::settings::{HostSettings, PolitenessBy};
 use nephila::site::{Hit, Site};
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -48,6 +49,8 @@ struct Fleet {
     db: String,
     /// The hosts of a domain share one pace.
     by_domain: bool,
+    /// So many processes share a host.
+    processes: usize,
 }
 
 #[spider]
@@ -75,6 +78,14 @@ impl Fleet {
             settings.lease = LEASE;
             settings.commit_pages = 10;
             settings.retry_delay = Duration::from_millis(10);
+            if self.processes > 1 {
+                let shared = HostSettings {
+                    concurrency: Some(self.processes),
+                    processes: Some(self.processes),
+                    ..HostSettings::default()
+                };
+                settings.host.insert("127.0.0.1".to_owned(), shared);
+            }
             if self.by_domain {
                 settings.politeness = PolitenessBy::Domain;
             }
@@ -118,6 +129,10 @@ impl Process {
         let command = format!("kill -{name} {}", self.0.id());
         // It may have ended already.
         let _ = Command::new("sh").args(["-c", &command]).status();
+    }
+
+    fn lives(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
     }
 
     /// Waits for its end, which must be a good one.
@@ -191,6 +206,7 @@ async fn processes_die_and_stand_still_and_the_crawl_is_whole() {
         starts: sites.iter().map(|site| site.page(&start)).collect(),
         db: db.clone(),
         by_domain: false,
+        processes: 1,
     };
     let mut random = fastrand::Rng::with_seed(7);
     let hits = || sites.iter().map(Site::hits).sum::<usize>();
