@@ -157,3 +157,90 @@ async fn nobody_works_on_what_is_copied() {
     );
     assert!(!folder.path("copy.db").exists());
 }
+
+/// In a copy nothing is divided; and commands see one host before and after.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_divided_host_is_one_again() {
+    let Some(db) = postgres::database().await else {
+        return;
+    };
+    let (folder, site) = (Folder::new(), site().await);
+    std::fs::create_dir(folder.path("spiders")).unwrap();
+    folder.write(
+        "spiders/shelf.toml",
+        &SPIDER.replace("{site}", site.url().as_str()),
+    );
+    folder.write(
+        "nephila.toml",
+        "[host.\"127.0.0.1\"]\nprocesses = 3\nper_day = 100\n",
+    );
+    let run = |args: &[&str], code: i32| {
+        let ran = folder.run_args(args);
+        assert_eq!(ran.code, code, "{args:?}\n{}{}", ran.stdout, ran.stderr);
+        format!("{}{}", ran.stdout, ran.stderr)
+    };
+    run(&["crawl", "shelf", "--db", &db, "--limit", "20", "-j", "1"], 3);
+    let count = "select count(*) as rows, count(distinct id) as hosts from host";
+    let said = run(&["query", count, "--db", &db], 0);
+    assert_eq!(said.trim(), r#"{"rows":3,"hosts":3}"#);
+    let hosts = |db: &str| {
+        let said = run(&["hosts", "--db", db, "--format", "json"], 0);
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&said).unwrap();
+        let [row] = &rows[..] else {
+            panic!("one host: {said}");
+        };
+        (row["done"].clone(), row["queued"].clone())
+    };
+    let before = hosts(&db);
+    assert_eq!(before.0, 20);
+    let done = "select url from url where state = 'done' and step = 'book' limit 1";
+    let done = run(&["query", done, "--db", &db, "--format", "csv"], 0);
+    let done = done.lines().nth(1).unwrap();
+    let said = run(&["explain", done, "--db", &db], 0);
+    assert!(said.contains("done"), "{said}");
+
+    run(&["db", "copy", &db, "back.db"], 0);
+    assert_eq!(hosts("back.db"), before);
+    let said = run(&["explain", done, "--db", "back.db"], 0);
+    assert!(said.contains("done"), "{said}");
+    let sent = "select sum(sent) >= 20 and sum(sent) <= 100 as is_counted from host";
+    let said = run(&["query", sent, "--db", "back.db"], 0);
+    assert_eq!(said.trim(), r#"{"is_counted":1}"#);
+    run(&["crawl", "shelf", "--db", "back.db"], 0);
+    let count = "select count(*) as n, count(distinct url) as d from Books";
+    let said = run(&["query", count, "--db", "back.db"], 0);
+    assert_eq!(said.trim(), r#"{"n":60,"d":60}"#);
+}
+
+/// How hosts are divided is settled when a crawl begins; the next one goes by the settings, with what is left of
+/// the day.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crawl_stays_divided_as_it_began() {
+    let Some(db) = postgres::database().await else {
+        return;
+    };
+    let (folder, site) = (Folder::new(), site().await);
+    let set = |settings: &str| {
+        let host = format!("[host.\"127.0.0.1\"]\nper_day = 30\n{settings}\n");
+        folder.write("nephila.toml", &host);
+    };
+    let (url, begins) = (site.url(), "stay divided among processes as they were");
+    let crawl = |more: &str| folder.run(&format!("crawl {url} --db {db} {more}"));
+    set("processes = 3");
+    let first = crawl("--limit 9 -j 1");
+    assert_eq!(first.code, 3, "{}", first.stderr);
+    assert!(!first.stderr.contains(begins), "{}", first.stderr);
+    set("processes = 2");
+    let second = crawl("--limit 1 -j 1");
+    assert!(second.stderr.contains(begins), "{}", second.stderr);
+    // What is not possible any more is said, not bent.
+    set("processes = 3\nconcurrency = 2");
+    let third = crawl("--limit 1 -j 1");
+    assert_eq!(third.code, 70, "{}", third.stderr);
+    let why = "has been shared by 3 processes since this crawl began, so its `concurrency` can't be 2";
+    assert!(third.stderr.contains(why), "{}", third.stderr);
+    set("processes = 2");
+    let fresh = crawl("--fresh -s max_wait=1s");
+    assert!(!fresh.stderr.contains(begins), "{}", fresh.stderr);
+    assert!(site.hits() <= 30, "{} requests in a day", site.hits());
+}

@@ -18,8 +18,8 @@ async fn processes_share_a_host() {
         return;
     };
     let site = Site::start("127.0.0.1:0").await.unwrap();
-    // As long as the pace of a part, so that one request after the other of each is all there can be.
-    let start = format!("/graph/0?of={PAGES}&delay=150");
+    // Without its pace, each part would be asked three times as often.
+    let start = format!("/graph/0?of={PAGES}&delay=60");
     let fleet = Fleet {
         starts: vec![site.page(&start)],
         db: db.clone(),
