@@ -216,6 +216,7 @@ impl Store for Wire {
                 next: Some(now + lease / 3),
                 lost,
                 surplus,
+                crowded: Vec::new(),
             })
         })
     }

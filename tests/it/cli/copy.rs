@@ -179,7 +179,10 @@ async fn a_divided_host_is_one_again() {
         assert_eq!(ran.code, code, "{args:?}\n{}{}", ran.stdout, ran.stderr);
         format!("{}{}", ran.stdout, ran.stderr)
     };
-    run(&["crawl", "shelf", "--db", &db, "--limit", "20", "-j", "1"], 3);
+    run(
+        &["crawl", "shelf", "--db", &db, "--limit", "20", "-j", "1"],
+        3,
+    );
     let count = "select count(*) as rows, count(distinct id) as hosts from host";
     let said = run(&["query", count, "--db", &db], 0);
     assert_eq!(said.trim(), r#"{"rows":3,"hosts":3}"#);
@@ -237,7 +240,8 @@ async fn a_crawl_stays_divided_as_it_began() {
     set("processes = 3\nconcurrency = 2");
     let third = crawl("--limit 1 -j 1");
     assert_eq!(third.code, 70, "{}", third.stderr);
-    let why = "has been shared by 3 processes since this crawl began, so its `concurrency` can't be 2";
+    let why =
+        "has been shared by 3 processes since this crawl began, so its `concurrency` can't be 2";
     assert!(third.stderr.contains(why), "{}", third.stderr);
     set("processes = 2");
     let fresh = crawl("--fresh -s max_wait=1s");
