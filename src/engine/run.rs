@@ -88,8 +88,7 @@ impl Crawl {
             },
         };
         let began = store.begin(opening).await?;
-        group_hosts(&settings, &*store);
-        let shares = store.share(Shares::new(&settings)).await?;
+        let divided = group_hosts(&settings, &*store).await?;
         let requeued = match self.retry {
             Some(pages) => store.requeue(pages).await?,
             None => 0,
@@ -116,7 +115,7 @@ impl Crawl {
             fetch,
             http,
             identity: Identity::new(began.key),
-            shares,
+            shares: divided,
             vault: Vault::new(Identity::new(began.key)),
             logins,
             known: Arc::new(KnownLinks::new(began.key)),
@@ -202,11 +201,13 @@ pub(super) fn built_in(
     Ok(stages)
 }
 
-/// Tells the store which hosts share a pace, as far as that is known before they are asked.
-fn group_hosts(settings: &Settings, store: &dyn Store) {
+/// Tells the store which hosts share a pace, as far as that is known before they are asked, and which of them
+/// are divided among processes; how they are.
+async fn group_hosts(settings: &Settings, store: &dyn Store) -> Result<Shares, StoreError> {
     if settings.politeness == PolitenessBy::Domain {
         store.group_by(domain_of);
     }
+    store.share(Shares::new(settings)).await
 }
 
 /// The registrable domain of an origin.
