@@ -9,8 +9,9 @@
 mod draft;
 mod entry;
 mod input;
+mod language;
 mod moment;
-pub(super) use moment::moment;
+pub(crate) use moment::moment;
 mod xml;
 
 pub use entry::{ChangeFreq, SitemapAlternate, SitemapEntry, SitemapNews, SitemapVideo};
@@ -25,6 +26,7 @@ use thiserror::Error;
 use url::Url;
 
 use self::input::Input;
+use self::language::Languages;
 use self::xml::Xml;
 use super::Page;
 use crate::policy::robots::Robots;
@@ -116,6 +118,7 @@ pub struct Sitemap<'a> {
     kind: SitemapKind,
     source: Source<'a>,
     only: Vec<Regex>,
+    languages: Languages,
     since: Option<Timestamp>,
     below: Option<String>,
     invalid: Option<(u64, String)>,
@@ -161,6 +164,7 @@ impl<'a> Sitemap<'a> {
             kind,
             source,
             only: Vec::new(),
+            languages: Languages::default(),
             since: None,
             below: None,
             invalid: None,
@@ -182,6 +186,14 @@ impl<'a> Sitemap<'a> {
             .map_err(|error| format!("`{pattern}` is no pattern of URLs: {error}"))?;
         self.only.push(regex);
         Ok(self)
+    }
+
+    /// Of a page that is there in several languages (`hreflang`) those in this one, each once: `de` is
+    /// `de-AT`, too, and `*` is every language. Said again, another language is another choice. A page that
+    /// names no languages stays.
+    pub fn language(mut self, language: &str) -> Self {
+        self.languages.want(language);
+        self
     }
 
     /// Only what has changed since `moment`, be it a page or a whole sitemap. What does not say when it
@@ -252,6 +264,19 @@ impl<'a> Sitemap<'a> {
                 && self.below.as_ref().is_none_or(|own| url.starts_with(own))
     }
 
+    /// The next entry, in the languages that are wanted.
+    fn read_chosen(&mut self) -> Option<Reading<SitemapEntry>> {
+        loop {
+            if let Some(entry) = self.languages.next() {
+                return Some(Ok(entry));
+            }
+            match self.read()? {
+                Ok(entry) if self.languages.are_of(&entry) => self.languages.choose(&entry),
+                read => return Some(read),
+            }
+        }
+    }
+
     fn read(&mut self) -> Option<Reading<SitemapEntry>> {
         let invalid = &mut self.invalid;
         let mut refuse = |text: &str| match invalid {
@@ -274,7 +299,7 @@ impl Iterator for Sitemap<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            match self.read() {
+            match self.read_chosen() {
                 Some(Ok(entry)) if !self.passes(&entry) => {}
                 Some(Ok(entry)) => return Some(Ok(entry)),
                 end => {

@@ -7,7 +7,7 @@ use jiff::{Timestamp, civil};
 
 /// A W3C date and time, whole or in part (`2004`, `2004-10`, `2004-10-01`, `2004-10-01T18:23Z`), or one
 /// as mail has it (`Fri, 01 Oct 2004 18:23:17 GMT`). What has no zone is in UTC.
-pub(in crate::page) fn moment(text: &str) -> Option<Timestamp> {
+pub(crate) fn moment(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if text.len() > 64 {
         return None;

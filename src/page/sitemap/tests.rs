@@ -249,6 +249,40 @@ fn filters() {
     assert!(map().only("re:(").is_err());
 }
 
+#[test]
+fn languages() {
+    let link = |hreflang: &str| {
+        format!("<xhtml:link rel='alternate' hreflang='{hreflang}' href='/{hreflang}/1'/>")
+    };
+    let links = ["en", "de-AT", "de", "den", "x-default"].map(link).concat();
+    let body = format!(
+        "<urlset><url><loc>/en/1</loc><lastmod>2026-01-01</lastmod>{links}</url>\
+         <url><loc>/de/1</loc>{links}</url><url><loc>/only</loc></url><sitemap><loc>/m</loc></sitemap></urlset>"
+    );
+    let page = page("map.xml", body);
+    let check = |languages: &[&str], expected: &str| {
+        let map = page.sitemap().unwrap();
+        let map = languages.iter().fold(map, |map, own| map.language(own));
+        assert_eq!(read(map), expected, "{languages:?}");
+    };
+    check(&[], "/en/1@2026-01-01 /de/1 /only [/m]");
+    check(&["DE"], "/de-AT/1@2026-01-01 /de/1@2026-01-01 /only [/m]");
+    check(&["fr"], "/only [/m]");
+    check(
+        &["en", "x-default"],
+        "/en/1@2026-01-01 /x-default/1@2026-01-01 /only [/m]",
+    );
+    let all = page.sitemap().unwrap().language("*");
+    assert_eq!(read(all).split(' ').count(), 7);
+    let austrian = page
+        .sitemap()
+        .unwrap()
+        .language("de")
+        .only("/de-*/*")
+        .unwrap();
+    assert_eq!(read(austrian), "/de-AT/1@2026-01-01 [/m]");
+}
+
 /// Kilobytes that unpack to megabytes without an end of tag, text or nesting.
 #[test]
 fn depth_and_length_are_bounded() {
