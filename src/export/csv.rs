@@ -11,6 +11,7 @@ pub struct Csv<W: Write> {
     to: csv::Writer<W>,
     columns: Vec<String>,
     escape_formulas: bool,
+    row_by_row: bool,
 }
 
 impl<W: Write> Csv<W> {
@@ -20,6 +21,7 @@ impl<W: Write> Csv<W> {
             to: csv::Writer::from_writer(to),
             columns: Vec::new(),
             escape_formulas: false,
+            row_by_row: false,
         }
     }
 
@@ -28,6 +30,14 @@ impl<W: Write> Csv<W> {
     #[must_use]
     pub fn escape_formulas(mut self, escape: bool) -> Self {
         self.escape_formulas = escape;
+        self
+    }
+
+    /// Whether every row is handed on, and flushed, at once: for a writer that counts, or one that people
+    /// look at.
+    #[must_use]
+    pub fn row_by_row(mut self, each: bool) -> Self {
+        self.row_by_row = each;
         self
     }
 
@@ -81,7 +91,11 @@ impl<W: Write> Export for Csv<W> {
                 Value::Boolean(boolean) => self.to.write_field(boolean.to_string())?,
             }
         }
-        Ok(self.to.write_record(None::<&[u8]>)?)
+        self.to.write_record(None::<&[u8]>)?;
+        if self.row_by_row {
+            self.to.flush()?;
+        }
+        Ok(())
     }
 
     fn end(&mut self) -> io::Result<()> {

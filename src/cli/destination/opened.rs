@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Destination, Kind};
 use crate::cli::output;
-use crate::export::{Csv, Export, JsonArray, JsonLines, Packed, Whole, WholeFile, Xml};
+use crate::export::{Csv, Export, JsonArray, JsonLines, Packed, Packing, Whole, WholeFile, Xml};
 use crate::item::{self, Value};
 
 pub(super) use object::check as check_object;
@@ -65,6 +65,7 @@ impl Opened {
         for whole in self.done {
             whole.publish()?;
         }
+        self.destination.remove_parts_after(count)?;
         let first = self.destination.name_of(1).display().to_string();
         Ok(if count > 1 {
             let last = self.destination.name_of(count);
@@ -107,6 +108,21 @@ impl Export for Opened {
 }
 
 impl Destination {
+    /// Parts that an earlier export of more rows has left: they would be taken for parts of this one.
+    fn remove_parts_after(&self, count: usize) -> io::Result<()> {
+        if self.split.is_none() || self.object().is_some() {
+            return Ok(());
+        }
+        for number in count + 1.. {
+            match std::fs::remove_file(self.name_of(number)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Begins a part.
     fn part(&self, number: usize, written: &Arc<AtomicU64>) -> io::Result<Box<dyn Part>> {
         let path = self.name_of(number);
@@ -117,8 +133,18 @@ impl Destination {
         };
         written.store(0, Ordering::Relaxed);
         let written = Arc::clone(written);
-        self.kind
-            .export(Packed::new(Counted { to, written }, self.packing)?)
+        let is_split = self.split.is_some();
+        let to = Packed::new(
+            Counted {
+                to,
+                written,
+                is_split,
+            },
+            self.packing,
+        )?;
+        // What is packed comes in blocks anyway.
+        let row_by_row = is_split && self.packing == Packing::None;
+        self.kind.export(to, row_by_row)
     }
 }
 
@@ -149,6 +175,8 @@ impl Whole for Stdout {
 struct Counted {
     to: Box<dyn Whole>,
     written: Arc<AtomicU64>,
+    /// Then rows come one by one to be counted, and are still written many at a time.
+    is_split: bool,
 }
 
 impl io::Write for Counted {
@@ -159,7 +187,11 @@ impl io::Write for Counted {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
+        if self.is_split {
+            Ok(())
+        } else {
+            self.to.flush()
+        }
     }
 }
 
@@ -200,11 +232,13 @@ impl Part for crate::export::Parquet<Packed<Counted>> {
 }
 
 impl Kind {
-    fn export(self, to: Packed<Counted>) -> io::Result<Box<dyn Part>> {
+    fn export(self, to: Packed<Counted>, row_by_row: bool) -> io::Result<Box<dyn Part>> {
         Ok(match self {
             Self::JsonLines => Box::new(JsonLines::new(to)),
             Self::Json => Box::new(JsonArray::new(to)),
-            Self::Csv(escape) => Box::new(Csv::new(to).escape_formulas(escape)),
+            Self::Csv(escape) => {
+                Box::new(Csv::new(to).escape_formulas(escape).row_by_row(row_by_row))
+            }
             Self::Xml => Box::new(Xml::new(to)),
             Self::Parquet => parquet(to)?,
         })

@@ -269,6 +269,24 @@ async fn tables_as_files() {
     let is_large = |part: &String| (1_000..2_000).contains(&part.len());
     assert!(count > 2 && parts[..count - 1].iter().all(is_large));
     assert_eq!(parts.concat(), lines);
+    // CSV has a header in each file; parts that an export of more files has left go.
+    let parts_of = |size: &str| {
+        export(&["quotes", "-o", "part.csv", "--split", size]);
+        let all = (1..).map(|number| folder.path(&format!("part-{number:04}.csv")));
+        let there = all.take_while(|path| path.exists());
+        there
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .collect::<Vec<_>>()
+    };
+    let small = parts_of("1KB");
+    let last = small.len() - 1;
+    assert!(last > 1 && small[..last].iter().all(is_large), "{small:?}");
+    assert!(
+        small
+            .iter()
+            .all(|part| part.starts_with("author,text,tags\n"))
+    );
+    assert_eq!(parts_of("1MB").len(), 1);
     let ran = folder.run("export quotes -o - --split 1KB");
     assert!(ran.stderr.contains("--split makes files"), "{}", ran.stderr);
 
