@@ -24,7 +24,7 @@ use super::shared::Shared;
 use crate::policy::redirect;
 use crate::request::{Request, Response, Session, Source, StoredCookie, origin_of};
 use crate::settings::Secret;
-use crate::spider::{Ask, Login};
+use crate::spider::{Ask, Login, NoSecret};
 use crate::store::Ticket;
 
 /// How often a login is tried before nobody tries it any more: sites lock accounts.
@@ -150,6 +150,20 @@ impl Logins {
 impl State {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session as it stands in a message; nothing if there is one only.
+    fn whose(&self) -> String {
+        match &*self.session {
+            "" => String::new(),
+            name => format!(" of session {name}"),
+        }
+    }
+
+    /// Nobody tries it any more.
+    fn give_up(&self, why: String) -> NoPass {
+        self.known().broken = Some(why.clone());
+        NoPass::Broken(why)
     }
 
     fn look(self: &Arc<Self>) -> Result<Option<Pass>, NoPass> {
@@ -295,17 +309,14 @@ async fn log_in(
             }
             Err(Fault::Later) => return Err(NoPass::Later),
             Err(Fault::Failed(why)) => {
-                let who = match &*state.session {
-                    "" => String::new(),
-                    name => format!(" of session {name}"),
-                };
-                let message = format!("login{who} failed: {why}");
+                let message = format!("login{} failed: {why}", state.whose());
                 shared.bus.emit(&Event::Warning(message.clone()));
                 if number == TRIES {
-                    let message = format!("{message}, {TRIES} tries");
-                    state.known().broken = Some(message.clone());
-                    return Err(NoPass::Broken(message));
+                    return Err(state.give_up(format!("{message}, {TRIES} tries")));
                 }
+            }
+            Err(Fault::Hopeless(why)) => {
+                return Err(state.give_up(format!("login{} failed: {why}", state.whose())));
             }
         }
         tokio::time::sleep(pause).await;
@@ -318,6 +329,8 @@ enum Fault {
     /// A host must be left alone, or the crawl is stopping.
     Later,
     Failed(String),
+    /// Another try would fail, too.
+    Hopeless(String),
 }
 
 impl From<String> for Fault {
@@ -357,11 +370,16 @@ impl Flight<'_> {
                 Ok(Ok(Ask::Keep(url, name, value))) => self.keep(&url, &name, value),
                 Ok(Ok(Ask::Fetch(request, answer))) => match self.exchange(*request).await {
                     Ok(response) => drop(answer.send(Ok(response))),
-                    Err(Fault::Failed(why)) => drop(answer.send(Err(why.into()))),
+                    Err(Fault::Failed(why) | Fault::Hopeless(why)) => {
+                        drop(answer.send(Err(why.into())));
+                    }
                     Err(Fault::Later) => return Err(Fault::Later),
                 },
                 Ok(Err(Ok(outcome))) => {
-                    return outcome.map_err(|error| Fault::Failed(error.to_string()));
+                    return outcome.map_err(|error| match error.is::<NoSecret>() {
+                        true => Fault::Hopeless(error.to_string()),
+                        false => Fault::Failed(error.to_string()),
+                    });
                 }
                 Ok(Err(Err(_))) => return Err(Fault::Failed("its thread ended".to_owned())),
                 Err(_) => {

@@ -63,6 +63,11 @@ pub enum Ask {
 #[error("logged out")]
 pub struct LoggedOut;
 
+/// A secret that is not to be had, however often it is asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NoSecret(pub(crate) String);
+
 /// Shows no secret.
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,8 +103,11 @@ impl Login {
     pub fn secret(&self, name: &str) -> Result<&str> {
         match self.secrets.get(name) {
             Some(Ok(secret)) => Ok(secret),
-            Some(Err(why)) => Err(why.clone().into()),
-            None => Err(format!("no secret `{name}`: name it in the setting `secrets`").into()),
+            Some(Err(why)) => Err(NoSecret(why.clone()).into()),
+            None => {
+                let why = format!("no secret `{name}`: name it in the setting `secrets`");
+                Err(NoSecret(why).into())
+            }
         }
     }
 

@@ -49,6 +49,7 @@ mod seeds;
 mod step;
 
 pub use args::{Args, ArgsError, Build, FromArgs, ViaDefault, ViaDeserialize, ViaNothing};
+pub(crate) use login::NoSecret;
 pub use login::{Ask, LoggedOut, Login};
 pub use registry::{Package, Registration, find, packages, registered};
 pub use seeds::Seeds;
