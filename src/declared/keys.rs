@@ -54,8 +54,10 @@ pub(super) enum Takes {
     Pairs,
     /// Settings of a crawl.
     Settings,
+    /// A JSON value.
+    Json,
     /// Start URLs.
-    Start,
+    Start(&'static Section),
 }
 
 const fn key(name: &'static str, takes: Takes, about: &'static str) -> Key {
@@ -75,9 +77,9 @@ pub(super) static FILE: Section = Section {
         key("about", Takes::Text, "What it does, in a line."),
         key(
             "start",
-            Takes::Start,
+            Takes::Start(&START),
             "Start URLs, read by the first step: a URL, a list, `{1..50}` and `{a,b}` in them, `{name}` of \
-             an argument, or `{ url, file, step }`.",
+             an argument, or a section.",
         ),
         key(
             "args",
@@ -94,6 +96,27 @@ pub(super) static FILE: Section = Section {
             "step",
             Takes::Named(&STEP),
             "Steps: the first one reads the start URLs.",
+        ),
+    ],
+};
+
+/// `start = { .. }`
+pub(super) static START: Section = Section {
+    name: "start",
+    about: "Start URLs, who reads them, and what they are asked with.",
+    keys: &[
+        key("url", Takes::Text, "A URL, or a template of many."),
+        key("file", Takes::Text, "A file with a URL in each line."),
+        key("step", Takes::Step, "Who reads them; else the first step."),
+        key(
+            "json",
+            Takes::Json,
+            "What is sent as JSON, by POST; a text that is `{name}` is an argument.",
+        ),
+        key(
+            "form",
+            Takes::Pairs,
+            "What is sent as a form, by POST; a text that is `{name}` is an argument.",
         ),
     ],
 };
@@ -141,7 +164,7 @@ pub(super) static STEP: Section = Section {
         key(
             "pages",
             Takes::Section(&PAGES),
-            "The next page of a list, by its number.",
+            "The next page of a list, by its number or a cursor.",
         ),
         key("submit", Takes::Section(&SUBMIT), "A form that is sent."),
         key(
@@ -191,6 +214,11 @@ pub(super) static LINKS: Section = Section {
             "Where on the page links are looked for.",
         ),
         key(
+            "hosts",
+            Takes::Texts,
+            "Hosts that are wanted; `*.shop.example` is every host below it, too.",
+        ),
+        key(
             "tags",
             Takes::Texts,
             "Elements that are links; else `a` and `area`.",
@@ -216,13 +244,24 @@ pub(super) static LINKS: Section = Section {
 /// `[step.NAME.pages]`
 pub(super) static PAGES: Section = Section {
     name: "pages",
-    about: "The next page of a list, by its number.",
+    about: "The next page of a list, by its number or a cursor.",
     keys: &[
         key(
             "url",
             Takes::Text,
-            "Where it is, relative to the page: `?page={page}`.",
+            "Where it is, relative to the page: `?page={page}`; else where the page is.",
         ),
+        key(
+            "cursor",
+            Takes::Selector,
+            "What the page says the next one is asked with: `{cursor}`. Without one it is the last.",
+        ),
+        key(
+            "json",
+            Takes::Json,
+            "What is sent as JSON, by POST, with `{page}` or `{cursor}`. Without `url` start URLs are asked so, too.",
+        ),
+        key("form", Takes::Pairs, "The same as a form."),
         key(
             "from",
             Takes::Number,
@@ -262,6 +301,16 @@ pub(super) static SITEMAP: Section = Section {
             "only",
             Takes::Texts,
             "Patterns of the pages that are wanted.",
+        ),
+        key(
+            "hreflang",
+            Takes::Texts,
+            "Languages that are wanted of pages that are there in several: `de` is `de-AT`, too; `*` is all.",
+        ),
+        key(
+            "since",
+            Takes::Text,
+            "A day or moment: what has not changed since (`lastmod`) is left out.",
         ),
         key("step", Takes::Step, "Who reads its pages."),
     ],
@@ -335,9 +384,9 @@ pub(super) static FIELD: Section = Section {
 };
 
 /// The sections that can be reached from the file, each once.
-pub(super) fn sections() -> [&'static Section; 9] {
+pub(super) fn sections() -> [&'static Section; 10] {
     [
-        &FILE, &LOGIN, &STEP, &LINKS, &PAGES, &SUBMIT, &SITEMAP, &ITEM, &FIELD,
+        &FILE, &START, &LOGIN, &STEP, &LINKS, &PAGES, &SUBMIT, &SITEMAP, &ITEM, &FIELD,
     ]
 }
 

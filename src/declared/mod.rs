@@ -28,13 +28,16 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
+mod body;
 mod fields;
 mod keys;
 mod plan;
 mod read;
 mod run;
 mod schema;
+mod sections;
 mod source;
+mod starts;
 mod template;
 
 pub use schema::json_schema;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use regex::Regex;
 use serde_json::Value as Json;
 
+use super::body::Body;
 use crate::item::{Schema, Value};
 use crate::page::{Links, Rule};
 use crate::parse::Parser;
@@ -50,6 +52,9 @@ pub(super) enum Shape {
 pub(super) struct Start {
     pub(super) from: From,
     pub(super) step: StepRef,
+    pub(super) body: Option<Body>,
+    /// The number of the first page.
+    pub(super) page: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -95,7 +100,10 @@ pub(super) struct Plan {
 /// `[step.NAME.pages]`
 #[derive(Debug)]
 pub(super) struct Pages {
-    pub(super) url: String,
+    /// Else it is that of the page before.
+    pub(super) url: Option<String>,
+    pub(super) body: Option<Body>,
+    pub(super) cursor: Option<String>,
     pub(super) from: u32,
     pub(super) by: u32,
     pub(super) last: Option<u32>,
@@ -114,6 +122,8 @@ pub(super) struct Submit {
 #[derive(Debug)]
 pub(super) struct Sitemap {
     pub(super) only: Vec<String>,
+    pub(super) languages: Vec<String>,
+    pub(super) since: Option<Timestamp>,
     pub(super) step: StepRef,
 }
 

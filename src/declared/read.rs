@@ -9,14 +9,13 @@ use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue};
 
 use super::fields;
-use super::keys::{FILE, ITEM, LINKS, LOGIN, PAGES, SITEMAP, STEP, SUBMIT};
-use super::plan::{Filled, From, Item, Login, Pages, Plan, Sitemap, Start, Submit};
-use super::source::{At, DeclaredError, Keys, Read, Source, checked, entries};
-use super::{Declared, template};
+use super::keys::{FILE, LOGIN, STEP};
+use super::plan::{Item, Plan};
+use super::source::{At, DeclaredError, Keys, Read, Source};
+use super::{Declared, sections, starts};
 use crate::item::{Column, Schema};
-use crate::page::Links;
 use crate::request::{Revisit, StepRef};
-use crate::settings::{Layer, closest, parse_duration, url_pattern};
+use crate::settings::{Layer, closest, parse_duration};
 use crate::spider::{StepInfo, Tables};
 
 /// Reads a file's text.
@@ -32,19 +31,23 @@ pub(super) fn read(path: &Path, text: &str) -> Read<Declared> {
     let steps = Steps::of(&file)?;
     let args = pairs(&file)?;
     let settings = settings(&file)?;
-    let login = file.section("login", &LOGIN)?.map(login).transpose()?;
+    let login = file
+        .section("login", &LOGIN)?
+        .map(sections::login)
+        .transpose()?;
     if login.is_some() && steps.named.is_empty() {
         return Err(file.error(0, "a spider needs a step: [step.NAME]"));
     }
+    let known: Vec<&str> = args.keys().copied().collect();
     let (mut infos, mut plans) = (Vec::new(), Vec::new());
     for (name, keys) in &steps.named {
-        let plan = plan(&steps, name, keys)?;
+        let plan = sections::plan(&steps, name, keys, &known)?;
         infos.push(info(name, keys, &plan)?);
         plans.push(plan);
     }
     let about = file.text("about")?.map(|about| about.value.to_owned());
     Ok(Declared {
-        start: starts(&file, &steps, &args)?,
+        start: starts::read(&file, &steps, &args, &plans)?,
         name,
         about: about.unwrap_or_default(),
         path: path.to_owned(),
@@ -81,7 +84,7 @@ fn name(file: &Keys<'_>) -> Read<String> {
 }
 
 /// The steps of a file in its order, with their names.
-struct Steps<'a> {
+pub(super) struct Steps<'a> {
     named: Vec<(&'static str, Keys<'a>)>,
 }
 
@@ -106,8 +109,17 @@ impl<'a> Steps<'a> {
         Ok(Self { named })
     }
 
+    /// The step that reads the start URLs.
+    pub(super) fn first(&self) -> &'static str {
+        self.named.first().map_or("", |(name, _)| *name)
+    }
+
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.named.iter().position(|(known, _)| *known == name)
+    }
+
     /// The step that is named somewhere.
-    fn find(&self, source: Source<'_>, name: &At<&str>) -> Read<StepRef> {
+    pub(super) fn find(&self, source: Source<'_>, name: &At<&str>) -> Read<StepRef> {
         let names = self.named.iter().map(|(known, _)| *known);
         if let Some(known) = names.clone().find(|known| *known == name.value) {
             return Ok(StepRef::named(known));
@@ -120,7 +132,7 @@ impl<'a> Steps<'a> {
     }
 
     /// The step that a section names, which it must.
-    fn named_by(&self, keys: &Keys<'_>) -> Read<StepRef> {
+    pub(super) fn named_by(&self, keys: &Keys<'_>) -> Read<StepRef> {
         let step = keys.text("step")?;
         let step = step.ok_or_else(|| keys.missing("the name of a `step`"))?;
         self.find(keys.source, &step)
@@ -177,230 +189,8 @@ fn located(file: &Keys<'_>, before: &str, after: &str) -> DeclaredError {
     }
 }
 
-fn login(keys: Keys<'_>) -> Read<Login> {
-    let url = keys.text("url")?;
-    let url = url.ok_or_else(|| keys.missing("the `url` of the page with the form"))?;
-    Ok(Login {
-        url: url.value.to_owned(),
-        form: keys.selector("form")?.unwrap_or_else(|| "form".to_owned()),
-        fields: filled(&keys, true)?,
-        check: keys.selector("check")?,
-    })
-}
-
-fn filled(keys: &Keys<'_>, secrets: bool) -> Read<Vec<(String, Filled)>> {
-    let mut fields = Vec::new();
-    for (name, value) in keys.entries("fields")? {
-        let filled = match value.get_ref() {
-            DeValue::String(text) => Some(Filled::Text(text.to_string())),
-            DeValue::Table(table) => match &entries(table)[..] {
-                [(key, value)] => match (key.value, value.get_ref().as_str()) {
-                    ("env", Some(name)) => Some(Filled::Env(name.to_owned())),
-                    ("secret", Some(name)) if secrets => Some(Filled::Secret(name.to_owned())),
-                    _ => None,
-                },
-                _ => None,
-            },
-            _ => None,
-        };
-        let Some(filled) = filled else {
-            let secret = if secrets {
-                " or { secret = \"NAME\" }"
-            } else {
-                ""
-            };
-            let reason = format!(
-                "`{}` takes a text, {{ env = \"NAME\" }}{secret}",
-                name.value
-            );
-            return Err(keys.error(value.span().start, reason));
-        };
-        fields.push((name.value.to_owned(), filled));
-    }
-    Ok(fields)
-}
-
-fn starts(
-    file: &Keys<'_>,
-    steps: &Steps<'_>,
-    args: &BTreeMap<&'static str, Option<String>>,
-) -> Read<Vec<Start>> {
-    let Some(value) = file.value("start") else {
-        return Err(file.error(0, "a spider needs a `start`: its first URLs"));
-    };
-    let all = match value.get_ref() {
-        DeValue::Array(all) => all.iter().collect(),
-        _ => vec![value],
-    };
-    let first = steps.named.first().map_or("", |(name, _)| *name);
-    let mut starts = Vec::new();
-    for value in all {
-        let offset = value.span().start;
-        let (from, step) = match value.get_ref() {
-            DeValue::String(url) => (From::Template(url.to_string()), StepRef::named(first)),
-            DeValue::Table(table) => start_section(file, steps, table, offset, first)?,
-            _ => return Err(file.error(offset, "`start` takes a URL, or a list of them")),
-        };
-        let (From::Template(text) | From::File(text)) = &from;
-        let known: Vec<&str> = args.keys().copied().collect();
-        template::check(text, &known).map_err(|reason| file.error(offset, reason))?;
-        starts.push(Start { from, step });
-    }
-    Ok(starts)
-}
-
-fn start_section(
-    file: &Keys<'_>,
-    steps: &Steps<'_>,
-    table: &DeTable<'_>,
-    offset: usize,
-    first: &'static str,
-) -> Read<(From, StepRef)> {
-    let mut from = None;
-    let mut step = StepRef::named(first);
-    for (key, value) in table {
-        let (key, key_at) = (key.get_ref().as_ref(), key.span().start);
-        let text = value.get_ref().as_str();
-        let Some(text) = text else {
-            return Err(file.error(
-                value.span().start,
-                format!("`{key}` takes a text in quotes"),
-            ));
-        };
-        match key {
-            "url" => from = Some(From::Template(text.to_owned())),
-            "file" => from = Some(From::File(text.to_owned())),
-            "step" => {
-                let at = At {
-                    value: text,
-                    offset: value.span().start,
-                };
-                step = steps.find(file.source, &at)?;
-            }
-            other => {
-                let reason = format!("no `{other}` in a start; there are url, file, step");
-                return Err(file.error(key_at, reason));
-            }
-        }
-    }
-    from.map(|from| (from, step))
-        .ok_or_else(|| file.error(offset, "a start needs a `url` or a `file`"))
-}
-
-fn plan(steps: &Steps<'_>, name: &str, keys: &Keys<'_>) -> Read<Plan> {
-    let source = keys.source;
-    let mut plan = Plan {
-        download: keys.selectors("download")?,
-        ..Plan::default()
-    };
-    for (selector, value) in keys.entries("follow")? {
-        let selector = checked(source, &selector)?;
-        let Some(step) = value.get_ref().as_str() else {
-            let reason = "`follow` takes the name of a step for each selector";
-            return Err(keys.error(value.span().start, reason));
-        };
-        let step = At {
-            value: step,
-            offset: value.span().start,
-        };
-        plan.follow.push((selector, steps.find(source, &step)?));
-    }
-    for rules in keys.sections("links", &LINKS)? {
-        plan.links.push(links(steps, &rules)?);
-    }
-    if let Some(pages) = keys.section("pages", &PAGES)? {
-        plan.pages = Some(self::pages(&pages)?);
-    }
-    if let Some(submit) = keys.section("submit", &SUBMIT)? {
-        plan.submit = Some(Submit {
-            form: submit
-                .selector("form")?
-                .unwrap_or_else(|| "form".to_owned()),
-            fields: filled(&submit, false)?,
-            step: steps.named_by(&submit)?,
-        });
-    }
-    if let Some(sitemap) = keys.section("sitemap", &SITEMAP)? {
-        plan.sitemap = Some(Sitemap {
-            only: patterns(&sitemap, "only")?,
-            step: steps.named_by(&sitemap)?,
-        });
-    }
-    for item in keys.sections("item", &ITEM)? {
-        plan.items.push(self::item(name, &item)?);
-    }
-    Ok(plan)
-}
-
-/// Patterns of URLs that are some.
-fn patterns(keys: &Keys<'_>, key: &str) -> Read<Vec<String>> {
-    let mut all = Vec::new();
-    for text in keys.texts(key)? {
-        if url_pattern(text.value).is_err() {
-            let reason = format!("`{}` is no pattern of URLs, as /book/* is", text.value);
-            return Err(keys.error(text.offset, reason));
-        }
-        all.push(text.value.to_owned());
-    }
-    Ok(all)
-}
-
-fn links(steps: &Steps<'_>, keys: &Keys<'_>) -> Read<(Links, Option<StepRef>)> {
-    let unfit = |error: Box<dyn std::error::Error + Send + Sync>| {
-        keys.error(keys.offset, error.to_string())
-    };
-    let mut links = Links::new();
-    for pattern in patterns(keys, "allow")? {
-        links = links.allow(&pattern).map_err(unfit)?;
-    }
-    for pattern in patterns(keys, "deny")? {
-        links = links.deny(&pattern).map_err(unfit)?;
-    }
-    for within in keys.selectors("within")? {
-        links = links.within(&within).map_err(unfit)?;
-    }
-    for tag in keys.texts("tags")? {
-        links = links.tag(tag.value);
-    }
-    for attribute in keys.texts("attrs")? {
-        links = links.attribute(attribute.value);
-    }
-    if keys.value("extensions").is_some() {
-        let endings = keys.texts("extensions")?;
-        links = links.extensions(endings.iter().map(|ending| ending.value));
-    }
-    let step = keys.text("step")?;
-    let step = step
-        .map(|step| steps.find(keys.source, &step))
-        .transpose()?;
-    Ok((links, step))
-}
-
-fn pages(keys: &Keys<'_>) -> Read<Pages> {
-    let url = keys.text("url")?;
-    let url = url.ok_or_else(|| keys.missing("the `url` of the next page"))?;
-    if !url.value.contains(PAGE) {
-        let reason = "the URL of the next page has {page} where its number stands";
-        return Err(keys.error(url.offset, reason));
-    }
-    let condition = keys.selector("while")?;
-    let last = keys.number("last")?;
-    if condition.is_none() && last.is_none() {
-        return Err(keys.missing("an end: `while` or `last`"));
-    }
-    Ok(Pages {
-        url: url.value.to_owned(),
-        from: keys.number("from")?.unwrap_or(1),
-        by: keys.number("by")?.unwrap_or(1).max(1),
-        last,
-        condition,
-    })
-}
-
-/// Where a page's number stands.
-pub(super) const PAGE: &str = "{page}";
-
-fn item(step: &str, keys: &Keys<'_>) -> Read<Item> {
+/// `[step.NAME.item]`
+pub(super) fn item(step: &str, keys: &Keys<'_>) -> Read<Item> {
     let fields = fields::read(keys)?;
     if fields.is_empty() {
         return Err(keys.missing("`fields`"));
@@ -425,7 +215,11 @@ fn item(step: &str, keys: &Keys<'_>) -> Read<Item> {
     let table = table.map_or(step, |table| table.value).to_owned();
     let columns = fields.iter().map(column).collect();
     let schema = Schema::new(table, columns, &key);
-    let schema = schema.map_err(|error| keys.error(offset, error.to_string()))?;
+    let schema = schema.map_err(|error| match keys.value("table") {
+        Some(_) => keys.error(offset, error.to_string()),
+        // It is the step's.
+        None => keys.error(offset, format!("{error}: table = \"..\"")),
+    })?;
     Ok(Item {
         schema: Arc::new(schema),
         each: keys.selector("each")?,

@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use tokio::io::AsyncBufReadExt;
+use url::form_urlencoded::byte_serialize;
 
-use super::plan::{self, Filled, From, Pages, Plan};
-use super::read::PAGE;
+use super::body::{self, CURSOR, PAGE};
+use super::plan::{self, Filled, From, Pages, Plan, Start};
 use super::{Declared, fields, template};
 use crate::item::Record;
 use crate::page::{AsSelector, Page, Rows, Scope};
 use crate::request::{Result, StepRef};
-use crate::spider::{Login, Seeds, Spider, StepInfo};
+use crate::spider::{Login, NoSecret, Seeds, Spider, StepInfo};
 
 /// The spider of a file, with its arguments.
 pub(super) fn spider(declared: Arc<Declared>, args: BTreeMap<String, String>) -> Arc<dyn Spider> {
@@ -60,7 +62,7 @@ impl Spider for Running {
         let at = steps.iter().position(own)?;
         let plan = self.declared.plans.get(at)?;
         let step = StepRef::named(steps[at].name);
-        let outcome = plan.run(&page, &step, args);
+        let outcome = plan.run(&page, &step, args, &self.args);
         Some(Box::pin(std::future::ready(outcome)))
     }
 
@@ -83,17 +85,46 @@ impl Running {
             match &start.from {
                 From::Template(url) => {
                     for url in template::expand(url, &self.args)? {
-                        seeds.push(url, &start.step).await?;
+                        self.push_one(&seeds, &url, start).await?;
                     }
                 }
                 From::File(path) => {
                     for path in template::expand(path, &self.args)? {
-                        push_file(&seeds, &path, &start.step).await?;
+                        self.push_file(&seeds, &path, start).await?;
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Pushes the URLs that stand in a file, one a line.
+    async fn push_file(&self, seeds: &Seeds, path: &str, start: &Start) -> Result {
+        let file = tokio::fs::File::open(path).await;
+        let file = file.map_err(|error| format!("can't read the start URLs in {path}: {error}"))?;
+        let mut lines = tokio::io::BufReader::new(file).lines();
+        while let Some(line) = lines.next_line().await? {
+            let url = line.trim();
+            if !url.is_empty() && !url.starts_with('#') {
+                self.push_one(seeds, url, start).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn push_one(&self, seeds: &Seeds, url: &str, start: &Start) -> Result {
+        let Some(body) = &start.body else {
+            return seeds.push(url, &start.step).await;
+        };
+        let value = |place: &str| {
+            Some(match place {
+                PAGE => start.page.into(),
+                CURSOR => Json::Null,
+                name => self.args.get(name)?.as_str().into(),
+            })
+        };
+        let request = seeds.request(url, &start.step)?;
+        seeds.send(body.add_to(request, &value).build()?).await
     }
 
     async fn log_in(&self, login: Login) -> Result {
@@ -124,32 +155,24 @@ impl Running {
     }
 }
 
-/// Pushes the URLs that stand in a file, one a line.
-async fn push_file(seeds: &Seeds, path: &str, step: &StepRef) -> Result {
-    let file = tokio::fs::File::open(path).await;
-    let file = file.map_err(|error| format!("can't read the start URLs in {path}: {error}"))?;
-    let mut lines = tokio::io::BufReader::new(file).lines();
-    while let Some(line) = lines.next_line().await? {
-        let url = line.trim();
-        if !url.is_empty() && !url.starts_with('#') {
-            seeds.push(url, step).await?;
-        }
-    }
-    Ok(())
-}
-
 /// A value that is no secret of the settings.
 fn plain(filled: &Filled) -> Result<String> {
     match filled {
         Filled::Text(text) => Ok(text.clone()),
         Filled::Env(name) | Filled::Secret(name) => std::env::var(name)
-            .map_err(|_| format!("the environment variable `{name}` is not set").into()),
+            .map_err(|_| NoSecret(format!("the environment variable `{name}` is not set")).into()),
     }
 }
 
 impl Plan {
     /// What the step does with a page.
-    fn run(&self, page: &Page, own: &StepRef, args: Option<&str>) -> Result {
+    fn run(
+        &self,
+        page: &Page,
+        own: &StepRef,
+        carried: Option<&str>,
+        args: &BTreeMap<String, String>,
+    ) -> Result {
         for (selector, step) in &self.follow {
             page.follow(selector, step)?;
         }
@@ -158,7 +181,7 @@ impl Plan {
         }
         self.follow_links(page)?;
         if let Some(pages) = &self.pages {
-            pages.go_on(page, own, args)?;
+            pages.go_on(page, own, carried, args)?;
         }
         if let Some(submit) = &self.submit {
             let mut fields = Vec::new();
@@ -176,7 +199,10 @@ impl Plan {
             for pattern in &sitemap.only {
                 map = map.only(pattern)?;
             }
-            map.follow(own, &sitemap.step)?;
+            for language in &sitemap.languages {
+                map = map.language(language);
+            }
+            map.since(sitemap.since).follow(own, &sitemap.step)?;
         }
         self.items.iter().try_for_each(|item| item.emit(page))
     }
@@ -199,30 +225,67 @@ impl Plan {
 
 impl Pages {
     /// Asks for the next page, if there is one.
-    fn go_on(&self, page: &Page, own: &StepRef, args: Option<&str>) -> Result {
-        let here = match args {
-            Some(args) => serde_json::from_str::<Numbered>(args)?.page,
+    fn go_on(
+        &self,
+        page: &Page,
+        own: &StepRef,
+        carried: Option<&str>,
+        args: &BTreeMap<String, String>,
+    ) -> Result {
+        let here = match carried {
+            Some(carried) => serde_json::from_str::<Numbered>(carried)?.page,
             None => self.from,
         };
         let next = here.saturating_add(self.by);
-        if self.last.is_some_and(|last| next > last) {
+        if self.last.is_some_and(|last| next > last) || !self.has_next(page)? {
             return Ok(());
         }
-        if let Some(condition) = &self.condition {
-            let found: Vec<String> = page.get(condition)?;
-            if !found
-                .iter()
-                .any(|text| !matches!(text.as_str(), "" | "false" | "0"))
-            {
-                return Ok(());
-            }
-        }
+        let cursor = match &self.cursor {
+            None => Json::Null,
+            Some(selector) => match page.get::<Vec<Json>>(selector)?.into_iter().next() {
+                Some(cursor) if !is_none(&cursor) => cursor,
+                _ => return Ok(()),
+            },
+        };
         let step = StepRef {
             args: Some(serde_json::to_string(&Numbered { page: next })?),
             ..own.clone()
         };
-        page.visit(self.url.replace(PAGE, &next.to_string()), step)
+        let url = match &self.url {
+            None => page.url().to_string(),
+            Some(url) => {
+                let cursor: String = byte_serialize(body::text(&cursor).as_bytes()).collect();
+                let url = url.replace("{page}", &next.to_string());
+                url.replace("{cursor}", &cursor)
+            }
+        };
+        let value = |place: &str| {
+            Some(match place {
+                PAGE => next.into(),
+                CURSOR => cursor.clone(),
+                name => args.get(name)?.as_str().into(),
+            })
+        };
+        let request = page.request(url, step);
+        match &self.body {
+            None => request.send(),
+            Some(body) => body.add_to(request, &value).send(),
+        }
     }
+
+    fn has_next(&self, page: &Page) -> Result<bool> {
+        let Some(condition) = &self.condition else {
+            return Ok(true);
+        };
+        let found: Vec<String> = page.get(condition)?;
+        let says_no = |text: &String| matches!(text.as_str(), "" | "false" | "0");
+        Ok(!found.iter().all(says_no))
+    }
+}
+
+/// Whether a cursor says that there is no next page.
+fn is_none(cursor: &Json) -> bool {
+    matches!(cursor, Json::Null | Json::Bool(false)) || cursor.as_str() == Some("")
 }
 
 impl plan::Item {
@@ -243,11 +306,19 @@ impl plan::Item {
     }
 
     fn record(&self, page: &Page, scope: &Scope<'_>) -> Result<Record> {
-        let values = self
-            .fields
-            .iter()
-            .map(|field| fields::extract(field, page, scope));
-        let values = values.collect::<std::result::Result<Vec<_>, _>>()?;
-        Ok(Record::new(Arc::clone(&self.schema), values)?)
+        let mut values = Vec::with_capacity(self.fields.len());
+        let mut failed = None;
+        for field in &self.fields {
+            match fields::extract(field, page, scope) {
+                Ok(value) => values.push(value),
+                // Who tries a step wants to see what the other fields find, too.
+                Err(error) if page.is_traced() => failed = failed.or(Some(error)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(Record::new(Arc::clone(&self.schema), values)?),
+        }
     }
 }

@@ -84,11 +84,8 @@ fn takes(takes: &Takes) -> Value {
             "minProperties": 1,
             "maxProperties": 1,
         }] })),
-        Takes::Start => several(&json!({ "anyOf": [text, {
-            "type": "object",
-            "properties": { "url": text, "file": text, "step": text },
-            "additionalProperties": false,
-        }] })),
+        Takes::Json => json!({}),
+        Takes::Start(section) => several(&json!({ "anyOf": [text, reference(section.name)] })),
         Takes::Settings => {
             let settings = SETTINGS.iter().map(|setting| {
                 let takes = json!({ "description": format!("Takes {}.", setting.expects) });

@@ -83,9 +83,11 @@ impl Links {
         Ok(self)
     }
 
-    /// Only on this host; `.shop.example` is every host below it, too.
+    /// Only on this host; `*.shop.example` is every host below it, too. Said again, another host is
+    /// another choice.
     #[must_use]
     pub fn host(mut self, host: &str) -> Self {
+        let host = host.strip_prefix('*').unwrap_or(host);
         self.hosts.push(host.to_ascii_lowercase());
         self
     }
@@ -272,7 +274,7 @@ mod tests {
         check(all().allow("re:book/[24]"), &[two, four]);
         check(all().deny("/book/*"), &["http://e.x/"]);
         check(Ok(all().host("o.x")), &[four]);
-        check(Ok(all().host(".x")), &["http://e.x/", one, two, four]);
+        check(Ok(all().host("*.x")), &["http://e.x/", one, two, four]);
         check(all().within("nav"), &["http://e.x/"]);
         check(all().within("xpath://nav"), &["http://e.x/"]);
         check(Ok(all().tag("area")), &[two]);

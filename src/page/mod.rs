@@ -27,6 +27,7 @@ mod json;
 mod links;
 mod markdown;
 mod matching;
+mod nearest;
 mod parse;
 mod read;
 mod records;
@@ -52,6 +53,7 @@ pub use records::{CsvRows, XmlElements};
 pub(crate) use rows::Rows;
 pub use rows::{BadRows, TooManyBadRows};
 pub use selector::{AsSelector, Selector, SelectorError};
+pub(crate) use sitemap::moment as sitemap_moment;
 pub use sitemap::{
     ChangeFreq, Followed, Sitemap, SitemapAlternate, SitemapEntry, SitemapError, SitemapKind,
     SitemapNews, SitemapVideo,
@@ -257,6 +259,29 @@ impl Page {
         let links = self.header_links();
         let mut links = links.iter().filter(|link| link.has_rel(rel));
         links.find_map(|link| self.url().join(&link.target).ok())
+    }
+
+    /// Where links of a relation lead that are the page's as a whole: by its `Link` headers, then by its
+    /// `<link>` elements, if it is HTML.
+    fn links_of(&self, rel: &str) -> Vec<Url> {
+        let headers = self.header_links().into_iter();
+        let headers = headers.filter(|link| link.has_rel(rel));
+        let mut urls: Vec<Url> = headers
+            .filter_map(|link| self.url().join(&link.target).ok())
+            .collect();
+        if self.is_html() {
+            let is_of = |element: &scraper::ElementRef<'_>| {
+                let mut own = element
+                    .attr("rel")
+                    .unwrap_or_default()
+                    .split_ascii_whitespace();
+                own.any(|own| own.eq_ignore_ascii_case(rel))
+            };
+            let hrefs = self.elements_named("link").filter(is_of);
+            let hrefs = hrefs.filter_map(|link| link.attr("href"));
+            urls.extend(hrefs.filter_map(|href| self.resolve_at(self.base(), href).ok()));
+        }
+        urls
     }
 
     /// Where the page leads by itself, and after how long: by its `Refresh` header, else by its first
@@ -586,6 +611,11 @@ impl Page {
             self.emitted_mut().missed(selector.source());
         }
         self.check(scopes, selector)
+    }
+
+    /// What is nearest to a selector that matches nothing, in words.
+    pub(crate) fn nearest(&self, selector: &str) -> Option<String> {
+        nearest::nearest(self.scope(), selector)
     }
 
     fn emitted_mut(&self) -> std::cell::RefMut<'_, Emitted> {

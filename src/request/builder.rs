@@ -144,6 +144,15 @@ impl<'a> RequestBuilder<'a> {
         self.change(|request| request.not_before = Some(moment))
     }
 
+    /// The request itself, where it is sent in another way than by [`send`](Self::send):
+    /// [`Seeds::send`](crate::spider::Seeds::send).
+    ///
+    /// # Errors
+    /// The first thing that was wrong with it.
+    pub fn build(self) -> Result<Request> {
+        self.request
+    }
+
     /// Queues the request; it is stored when its page is.
     ///
     /// # Errors
