@@ -14,6 +14,9 @@
 //! | `xml:item` | the elements of a name in XML |
 //! | `csv:` | the rows of a text with separated values |
 //! | `table:table.specs` | the rows of tables, by their headings |
+//! | `meta:og:title` | the content of `<meta>` of a name |
+//! | `link:next` | where the page as a whole leads: by a `Link` header, or a `<link>` element |
+//! | `main:` | the page's main content, as Markdown |
 //! | `script#data >> json:$.books[*]` | the right side within what the left side finds |
 //!
 //! CSS says at its end what to take: `::text`, `::attr(name)`, `::html`, `::markdown`.
@@ -67,6 +70,12 @@ pub enum Find {
     Csv,
     /// The rows of tables.
     Table(Css),
+    /// The contents of `<meta>` of this name.
+    Meta(Box<str>),
+    /// Where links of this relation lead that are the page's as a whole.
+    Link(Box<str>),
+    /// The page's main content.
+    Main,
 }
 
 /// What is taken of an element.
@@ -114,20 +123,17 @@ impl Notation {
     }
 }
 
-/// The prefixes of what is no CSS.
-const PREFIXES: [&str; 8] = [
-    "xpath:", "json:", "ld:", "micro:", "feed:", "xml:", "csv:", "table:",
-];
-
 /// The CSS of a selector that is nothing else, without what is taken.
 pub fn plain_css(source: &str) -> Option<&str> {
-    let is_plain = chain(source).len() == 1
-        && !PREFIXES
-            .iter()
-            .any(|prefix| source.trim_start().starts_with(prefix));
-    is_plain
-        .then(|| split_take(source).map_or(source, |(css, _)| css).trim())
-        .filter(|css| !css.is_empty())
+    let parsed = Notation::parse(source).ok()?;
+    let is_plain = matches!(
+        &parsed.parts[..],
+        [Part {
+            find: Find::Css(_),
+            ..
+        }]
+    );
+    is_plain.then(|| split_take(source).map_or(source, |(css, _)| css).trim())
 }
 
 /// Checks a pattern as the crate regex will parse it.
@@ -188,6 +194,12 @@ fn part(source: &str) -> Result<Part, Invalid> {
         nothing("feed:", rest).map(|()| Find::Feed)?
     } else if let Some(rest) = trimmed.strip_prefix("csv:") {
         nothing("csv:", rest).map(|()| Find::Csv)?
+    } else if trimmed == "main:" {
+        Find::Main
+    } else if let Some(name) = named("meta:", trimmed) {
+        Find::Meta(name.into())
+    } else if let Some(rel) = named("link:", trimmed) {
+        Find::Link(rel.to_ascii_lowercase().into())
     } else {
         return css_part(source);
     };
@@ -195,6 +207,14 @@ fn part(source: &str) -> Result<Part, Invalid> {
         find,
         take: Take::AllText,
     })
+}
+
+/// The name after a prefix that is an element's, too: `meta:not([name])` is CSS.
+fn named<'a>(prefix: &str, source: &'a str) -> Option<&'a str> {
+    let name = source.strip_prefix(prefix)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '_' | '-');
+    let is_name = !name.starts_with(':') && !name.is_empty() && name.chars().all(plain);
+    (is_name && Css::parse(source).is_err()).then_some(name)
 }
 
 fn css_part(source: &str) -> Result<Part, Invalid> {

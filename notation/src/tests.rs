@@ -19,6 +19,9 @@ fn described(source: &str) -> String {
                     Find::Xml(name) => format!("xml {name}"),
                     Find::Csv => "csv".to_owned(),
                     Find::Table(_) => "table".to_owned(),
+                    Find::Meta(name) => format!("meta {name}"),
+                    Find::Link(rel) => format!("link {rel}"),
+                    Find::Main => "main".to_owned(),
                 };
                 match &part.take {
                     Take::AllText => find,
@@ -125,6 +128,26 @@ fn json() {
     check("json:my-key", "json $['my-key']");
     check("json:", "invalid JSON path: nothing is selected");
     assert!(described("json:$.a[").starts_with("invalid JSON path: "));
+}
+
+#[test]
+fn of_the_page_as_a_whole() {
+    check("meta:og:title", "meta og:title");
+    check("meta:description", "meta description");
+    check("link:Next", "link next");
+    check("main:", "main");
+    // Elements of these names.
+    check(
+        "meta:not([name])::attr(content)",
+        "css Attribute(\"content\")",
+    );
+    check("meta:first-child", "css");
+    check("link:nope(x)", "invalid CSS selector: unknown pseudo-class");
+    check("main:has(p)", "css");
+    check("main::markdown", "css Markdown");
+    check("meta::attr(x)", "css Attribute(\"x\")");
+    assert_eq!(plain_css("meta:og:title"), None);
+    assert_eq!(plain_css("meta:first-child"), Some("meta:first-child"));
 }
 
 #[test]

@@ -21,7 +21,7 @@ Examples:
 /// Read all fixtures again, offline, and say in what the items and requests differ
 ///
 /// Ends with 1 if one differs that is not accepted. In tests of a project the same is
-/// `nephila::testing::check_fixtures(\"fixtures\").await`.
+/// `nephila::testing::check_fixtures("fixtures").await`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Check {

@@ -108,6 +108,10 @@ async fn meant(reader: &dyn Reader, said: &str) -> Option<String> {
     let lower: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
     match closest(&bare, lower.iter().map(String::as_str)) {
         Some(name) => Some(format!("did you mean `{name}`?")),
+        None if what == "table" && names.is_empty() => Some(
+            "there are no items yet; the store's own: nephila query \"select * from url limit 5\""
+                .to_owned(),
+        ),
         None if what == "table" => Some(format!("tables of items: {}", names.join(", "))),
         None => None,
     }

@@ -376,6 +376,17 @@ fn find<'a>(scope: Scope<'a>, part: &'a Part) -> Vec<Place<'a>> {
             matches.map(Place::Element).collect()
         }
         (Find::XPath(xpath), At::Page | At::Element(_)) => xpath::find(page, at, xpath),
+        (Find::Meta(name), At::Page | At::Element(_)) => {
+            let contents = page.metas(name).into_iter();
+            contents.map(|text| Place::Text(text.into())).collect()
+        }
+        (Find::Link(rel), At::Page | At::Element(_)) => {
+            let links = page.links_of(rel).into_iter();
+            links
+                .map(|url| Place::Text(String::from(url).into()))
+                .collect()
+        }
+        (Find::Main, At::Page | At::Element(_)) => vec![Place::Text(page.markdown().into())],
         (_, At::Json(_) | At::Text) => Vec::new(),
     }
 }

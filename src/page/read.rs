@@ -3,13 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use nephila_notation::Css;
 use regex::Regex;
 use url::Url;
 
 use super::field_error::shorten;
 use super::found::{Found, Hit, Scope};
-use super::matching::Matches;
+use super::nearest::nearest;
 use super::{FieldError, Miss, Selector};
 
 /// How a field is read: written down by `derive(Item)`, once per field.
@@ -350,8 +349,7 @@ impl Hit<'_> {
     }
 }
 
-/// What stands where a selector finds nothing: the text a pattern did not match, or a weaker
-/// selector that does match.
+/// What stands where a selector finds nothing: the text a pattern did not match, or what is nearest.
 fn closest(scope: Scope<'_>, selector: &Selector, pattern: Option<&Regex>) -> Option<String> {
     if pattern.is_some()
         && let Some(hit) = Found::new(scope, selector).hits().next()
@@ -361,11 +359,5 @@ fn closest(scope: Scope<'_>, selector: &Selector, pattern: Option<&Regex>) -> Op
             shorten(&hit.text)
         ));
     }
-    super::selector::weaker(selector.source())
-        .into_iter()
-        .find_map(|form| {
-            let css = Css::parse(&form).ok()?;
-            let count = Matches::new(scope.element()?, &css, scope.page.effort()).count();
-            (count > 0).then(|| format!("`{form}` matches {count}"))
-        })
+    nearest(scope, selector.source())
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use nephila_notation::{Notation, Part, Take, plain_css};
+use nephila_notation::{Notation, Part, Take};
 use rustc_hash::FxHashMap;
 
 /// A parsed selector: what to find, and what to take of it.
@@ -25,6 +25,9 @@ use rustc_hash::FxHashMap;
 /// | `xml:item` | the elements of a name in XML |
 /// | `csv:` | the rows of a text with separated values, by its header |
 /// | `table:table.specs` | the rows of tables, by their headings |
+/// | `meta:og:title` | the content of `<meta>` of a name: Open Graph, `description` |
+/// | `link:next` | where the page as a whole leads: by a `Link` header, or a `<link>` element |
+/// | `main:` | the page's main content (a guess, where it does not say it), as Markdown |
 /// | `script#data >> json:$.books[*]` | the right side within what the left side finds |
 ///
 /// What a JSON path is looked for in may be the page, a text, an attribute, or a script: there it is the
@@ -88,11 +91,6 @@ impl Selector {
         &self.source
     }
 
-    /// Weaker forms of a selector that matches nothing, nearest first.
-    pub(crate) fn weaker_forms(source: &str) -> Vec<String> {
-        weaker(source)
-    }
-
     pub(super) fn parts(&self) -> &[Part] {
         &self.parts
     }
@@ -152,26 +150,6 @@ impl<T: AsSelector + ?Sized> AsSelector for &T {
     }
 }
 
-/// Weaker forms of `source`, nearest first: for the hint that says what a selector that matches
-/// nothing may have meant.
-pub(super) fn weaker(source: &str) -> Vec<String> {
-    let Some(css) = plain_css(source) else {
-        return Vec::new();
-    };
-    let cuts = css
-        .char_indices()
-        .filter(|&(at, c)| at > 0 && matches!(c, '.' | '#' | '[' | ':'));
-    let mut forms: Vec<_> = cuts
-        .map(|(at, _)| css[..at].trim_end().to_owned())
-        .collect();
-    forms.reverse();
-    if let Some((_, last)) = css.rsplit_once([' ', '>']) {
-        forms.push(last.to_owned());
-    }
-    forms.retain(|form| !form.is_empty() && form != css && !form.ends_with(['>', '+', '~', ',']));
-    forms
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,13 +164,5 @@ mod tests {
             "xpath://a[foo()]",
             "invalid XPath `xpath://a[foo()]`: XPath 1.0 has no function `foo`",
         );
-    }
-
-    #[test]
-    fn weaker_forms() {
-        assert_eq!(weaker("h1.titel"), ["h1"]);
-        assert_eq!(weaker("div.a p.b::text"), ["div.a p", "div", "p.b"]);
-        assert_eq!(weaker("h1"), Vec::<String>::new());
-        assert_eq!(weaker("xpath://h1.a"), Vec::<String>::new());
     }
 }

@@ -99,7 +99,10 @@ impl Page {
         (found, broken)
     }
 
-    fn elements_named<'a>(&'a self, name: &'static str) -> impl Iterator<Item = ElementRef<'a>> {
+    pub(super) fn elements_named<'a>(
+        &'a self,
+        name: &'static str,
+    ) -> impl Iterator<Item = ElementRef<'a>> {
         let nodes = self.html().tree.root().descendants();
         nodes
             .filter_map(ElementRef::wrap)

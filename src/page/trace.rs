@@ -30,6 +30,11 @@ impl Page {
         traced.map_or_else(Vec::new, |traced| traced.borrow().clone())
     }
 
+    /// Whether the page takes note of what selectors find.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.0.traced.is_some()
+    }
+
     /// Takes note of a look, if the page does that.
     pub(super) fn trace(&self, rule: Option<&Rule>, selector: &Selector, found: &Found<'_>) {
         let Some(traced) = &self.0.traced else { return };

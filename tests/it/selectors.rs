@@ -143,3 +143,51 @@ fn a_json_page_gives_items() -> Result {
     );
     Ok(())
 }
+
+#[derive(Item, Debug, PartialEq)]
+struct Whole {
+    #[css("meta:og:title")]
+    title: String,
+    #[css("meta:og:image")]
+    images: Vec<Url>,
+    #[css("link:next")]
+    next: Option<Url>,
+    #[css("main:")]
+    text: String,
+}
+
+#[test]
+fn what_a_page_says_as_a_whole() -> Result {
+    let html = "<base href=/b/><meta property=og:title content=Silk><meta property=og:image content=1.png>
+        <meta property='og:image x' content=/2.png><link rel='next nofollow' href='?page=2'><p>menu</p>
+        <main><h1>Silk</h1><p>It is <b>spun</b>.</p></main>";
+    let page = Page::from_html("http://shop.example/", html)?;
+    let url = |text: &str| Url::parse(text);
+    let expected = Whole {
+        title: "Silk".to_owned(),
+        images: vec![
+            url("http://shop.example/b/1.png")?,
+            url("http://shop.example/2.png")?,
+        ],
+        next: Some(url("http://shop.example/b/?page=2")?),
+        text: "# Silk\n\nIt is **spun**.".to_owned(),
+    };
+    assert_eq!(page.item::<Whole>()?, expected);
+    let none = page.get::<Option<String>>("link:prev")?;
+    assert_eq!(none, None);
+
+    let mut response = nephila::request::Response::new(url("http://api.example/a/b")?, "[]");
+    let links = "<c?page=2>; rel=\"next\", </0>; rel=first";
+    response.headers.insert("link", links.parse()?);
+    let page = Page::new(response, nephila::page::Context::default());
+    assert_eq!(
+        page.follow("link:next", nephila::request::StepRef::named("a"))?,
+        1
+    );
+    let emitted = page.emitted();
+    assert_eq!(
+        emitted.requests[0].url.as_str(),
+        "http://api.example/a/c?page=2"
+    );
+    Ok(())
+}

@@ -153,7 +153,7 @@ fn select(page: &Page, selector: &str) -> crate::Result {
     let found: Vec<String> = page.get(selector)?;
     if found.is_empty() {
         let error = page.get::<String>(selector).err();
-        let closest = find::weaker(page, selector);
+        let closest = page.nearest(selector);
         let closest = closest.map_or_else(String::new, |closest| format!("; {closest}"));
         return Err(match error {
             Some(error) if !error.to_string().contains("matches nothing") => error,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::page::{Element, Page, Selector};
+use crate::page::{Element, Page};
 
 /// A selector that finds the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,9 +49,16 @@ pub(super) fn proposals(page: &Page, text: &str) -> Vec<Proposal> {
     let rank = |proposal: &Proposal| {
         let selector = &proposal.selector;
         // A tag alone finds it today; a place in a list finds the first of many.
-        let is_bare = !selector.contains(['.', '#', '[', '"']);
+        let is_bare = !selector.contains(['.', '#', '[', '"']) && selector != "h1";
         let is_place = !selector.contains("[*]");
-        (proposal.matches, is_bare, selector.len(), is_place)
+        let has_more = proposal.sample.len() > 2 * text.len();
+        (
+            proposal.matches,
+            is_bare,
+            has_more,
+            selector.len(),
+            is_place,
+        )
     };
     proposals.sort_by_key(rank);
     proposals.truncate(MOST);
@@ -110,7 +117,7 @@ fn selectors(element: &Element, text: &str) -> Vec<String> {
         let Some(parent) = above else { break };
         for outer in names(&parent)
             .into_iter()
-            .filter(|name| name.contains(['.', '#']))
+            .filter(|name| name.contains(['.', '#']) && parent.name() != "body")
         {
             for own in names(element) {
                 nested.push(format!("{outer} {own}"));
@@ -243,16 +250,6 @@ fn described(page: &Page) -> Vec<(String, Value)> {
     things.collect()
 }
 
-/// What matches more loosely than a selector that matches nothing.
-pub(super) fn weaker(page: &Page, selector: &str) -> Option<String> {
-    Selector::weaker_forms(selector)
-        .into_iter()
-        .find_map(|form| {
-            let count = page.css(&form).ok()?.len();
-            (count > 0).then(|| format!("`{form}` matches {count}"))
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,6 +282,13 @@ mod tests {
         );
         check(&page, "a1", &[("th:contains(\"UPC\") + td", 1), ("td", 2)]);
         check(&page, "4", &[("p.stars::attr(data-n)", 1)]);
+        let html = "<body class=page><title>Silk | Shop</title><ul><li class=active>Silk</ul><h1>Silk</h1>";
+        let page_of_one = Page::from_html("http://e.x/", html).unwrap();
+        check(
+            &page_of_one,
+            "Silk",
+            &[("h1", 1), ("li.active", 1), ("li", 1)],
+        );
         check(
             &page,
             "/page/2",

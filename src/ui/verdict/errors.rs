@@ -108,7 +108,7 @@ fn pages(to: &mut Lines<'_>, group: &ErrorGroup, run: &Statistics) {
     let from = from.map_or_else(String::new, |page| format!("  (from {page})"));
     to.more(&format!("page      {}{from}", clean(&group.sample)));
     if group.reason == "field" {
-        to.more("fix       make it an Option, or widen its selector or pattern");
+        to.more("fix       make it optional, or widen its selector or pattern");
     }
     to.more(&format!(
         "again     nephila retry{} {} --error {}",

@@ -116,7 +116,7 @@ fn pages_that_failed() {
     error: books::book failed on 51 of 1 007 pages: field `price`: can't read "Call us" as f64
          selector  p.price =~ ([\d.]+)
          page      http://shop.example/book/9  (from http://shop.example/page/3)
-         fix       make it an Option, or widen its selector or pattern
+         fix       make it optional, or widen its selector or pattern
          again     nephila retry 42 --error 78c1b4fd
     error: books::book failed on 4 of 1 007 pages: no byte for 20 s, 4 tries
          page      http://shop.example/book/9  (from http://shop.example/page/3)

@@ -28,7 +28,7 @@ fn a_field_that_can_not_be_read() {
     error: books::book failed on 2 of 3 pages: field `price`: `p.price, p.price_color` matches nothing (the pattern does not match "Call \u{1b}[mus")
          selector  p.price, p.price_color =~ ([\d.]+)
          page      http://127.0.0.1:PORT/2  (from http://127.0.0.1:PORT/)
-         fix       make it an Option, or widen its selector or pattern
+         fix       make it optional, or widen its selector or pattern
          again     nephila retry 1 --error 154410e8
       db crawl.db (SIZE)   query: nephila query "select * from books limit 5"
     exit 1

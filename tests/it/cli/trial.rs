@@ -108,3 +108,27 @@ fn a_step_that_fails() {
         "error: spider `books` has no step `bok`; did you mean `book`?\n     it has: list, book\n";
     assert_eq!(ran.stderr, expected);
 }
+
+#[test]
+fn all_fields_of_a_file_are_tried_though_the_first_fails() {
+    let server = serve(&[
+        ("/robots.txt", 404, ""),
+        ("/1", 200, "<h1>Silk</h1><p class=price>2</p>"),
+    ]);
+    let folder = Folder::new();
+    folder.write(
+        "shop.toml",
+        "start = 'http://e.x/'
+        [step.book.item]
+        fields = { title = 'h1.titel', price = 'p.prise', note = 'p' }",
+    );
+    let ran = folder.run(&format!("try shop.toml http://{server}/1"));
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let matches = rows(&ran.stdout)
+        .iter()
+        .map(|row| row["matches"].clone())
+        .collect::<Vec<_>>();
+    assert_eq!(matches, [0, 0, 1]);
+    let error = "error: field `title`: `h1.titel` matches nothing (`h1` matches 1)\n";
+    assert!(ran.stderr.ends_with(error), "{}", ran.stderr);
+}
