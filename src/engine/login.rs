@@ -376,9 +376,14 @@ impl Flight<'_> {
                     Err(Fault::Later) => return Err(Fault::Later),
                 },
                 Ok(Err(Ok(outcome))) => {
-                    return outcome.map_err(|error| match error.is::<NoSecret>() {
-                        true => Fault::Hopeless(error.to_string()),
-                        false => Fault::Failed(error.to_string()),
+                    return outcome.map_err(|error| {
+                        let is_final = error.is::<NoSecret>();
+                        let fault = if is_final {
+                            Fault::Hopeless
+                        } else {
+                            Fault::Failed
+                        };
+                        fault(error.to_string())
                     });
                 }
                 Ok(Err(Err(_))) => return Err(Fault::Failed("its thread ended".to_owned())),
