@@ -28,9 +28,12 @@ pub(super) enum Kind {
     Bool,
     Money,
     Integer,
+    Number,
     Date,
+    Timestamp,
     Url,
-    Texts,
+    /// Of texts, numbers (`int`) or JSON.
+    List(&'static str),
 }
 
 /// The longest name.
@@ -64,6 +67,18 @@ impl Column {
         })
     }
 
+    /// What a page is called, for pages of which nothing is known.
+    pub(super) fn title() -> Self {
+        Self {
+            name: "title".to_owned(),
+            selector: "title".to_owned(),
+            kind: Kind::Text,
+            optional: true,
+            is_key: false,
+            values: Vec::new(),
+        }
+    }
+
     /// Its values, amounts without their currency.
     fn meant(&self) -> Vec<Option<String>> {
         let amount = |text: &String| match parse::money(text) {
@@ -86,15 +101,13 @@ impl Column {
             Kind::Bool => ("bool", ""),
             Kind::Money => ("float", "money"),
             Kind::Integer => ("int", "integer"),
+            Kind::Number => ("float", "number"),
             Kind::Date => ("date", "date"),
+            Kind::Timestamp => ("timestamp", ""),
             Kind::Url => ("url", ""),
-            Kind::Texts => ("[text]", ""),
+            Kind::List(of) => return format!("{{ select = {selector}, type = \"[{of}]\" }}"),
         };
-        let null = if matches!(self.kind, Kind::Bool | Kind::Texts) {
-            ""
-        } else {
-            null
-        };
+        let null = if self.kind == Kind::Bool { "" } else { null };
         let written = if parse.is_empty() {
             format!("type = \"{kind}{null}\"")
         } else if null.is_empty() {
@@ -118,13 +131,27 @@ fn kind_of(values: &[&str]) -> Kind {
         Kind::Float
     } else if all(&|text| short(text) && has_currency(text) && parse::money(text).is_ok()) {
         Kind::Money
+    } else if all(&|text| text.parse::<jiff::Timestamp>().is_ok()) {
+        Kind::Timestamp
+    } else if all(&is_url) {
+        Kind::Url
     } else if all(&|text| text.len() <= 40 && parse::date(text).is_ok()) {
         Kind::Date
     } else if all(&|text| short(text) && is_counted(text) && parse::integer(text).is_ok()) {
         Kind::Integer
+    } else if all(&|text| short(text) && is_decimal(text) && parse::number(text).is_ok()) {
+        Kind::Number
     } else {
         Kind::Text
     }
+}
+
+/// A whole URL: what is relative is one only where it is said to be.
+fn is_url(text: &str) -> bool {
+    ["http://", "https://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
+        && url::Url::parse(text).is_ok()
 }
 
 fn has_currency(text: &str) -> bool {
@@ -144,6 +171,16 @@ fn is_counted(text: &str) -> bool {
         && rest
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b',')
+}
+
+/// `1,50` or `1.234,5`.
+fn is_decimal(text: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit();
+    text.starts_with(is_digit)
+        && text.ends_with(is_digit)
+        && text
+            .chars()
+            .all(|c| is_digit(c) || matches!(c, '.' | ',' | '\''))
 }
 
 /// A name that a column can have.
@@ -214,7 +251,12 @@ mod tests {
         check(&["£5", "Call us"], Kind::Text);
         check(&["2026-01-02", "3 March 2026"], Kind::Date);
         check(&["(22)", "1,204"], Kind::Integer);
+        check(&["1,50", "1.234,5"], Kind::Number);
+        check(&["1,50", "1.2.3"], Kind::Text);
         check(&["22 left", "x"], Kind::Text);
+        check(&["2026-01-02T03:04:05Z"], Kind::Timestamp);
+        check(&["https://e.x/1", "http://e.x/"], Kind::Url);
+        check(&["https://e.x/1", "/2"], Kind::Text);
     }
 
     #[test]

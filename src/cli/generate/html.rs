@@ -6,7 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::columns::{Column, settled};
-use super::draft::{Details, Draft, Next};
+use super::draft::{Details, Draft, Next, Way};
 use crate::page::{Element, Page};
 
 /// Elements that are looked at.
@@ -376,7 +376,7 @@ fn links(page: &Page, list: &List) -> Option<Details> {
         // One for each row, or nearly so; more would lead elsewhere, too.
         if distinct.len() * 5 >= list.rows.len() * 4 && distinct.len() == urls.len() {
             return Some(Details {
-                link,
+                link: Way::Links(link),
                 urls,
                 columns: Vec::new(),
             });

@@ -13,12 +13,21 @@ const DEPTH: usize = 5;
 /// Columns that are made at the most.
 const COLUMNS: usize = 20;
 
+/// Names of what says whether there is a next page.
+const FLAGS: [&str; 5] = [
+    "has_next",
+    "has_more",
+    "hasNext",
+    "hasMore",
+    "has_next_page",
+];
+
 /// The longest list of objects.
 pub(super) fn look(page: &Page, value: &Value) -> Option<Draft> {
     let mut lists = Vec::new();
     find(value, "$", DEPTH, &mut lists);
     let (path, rows) = lists.into_iter().max_by_key(|(_, rows)| rows.len())?;
-    let columns = columns(rows);
+    let columns = columns(rows, true);
     (!columns.is_empty()).then(|| Draft {
         count: rows.len(),
         each: format!("json:{path}[*]"),
@@ -55,11 +64,14 @@ fn step(key: &str) -> String {
     }
 }
 
-fn columns(rows: &[Value]) -> Vec<Column> {
+/// The columns of rows. Where all that is not nested is text (`is_typed` is not so), numbers are written as
+/// texts.
+pub(super) fn columns(rows: &[Value], is_typed: bool) -> Vec<Column> {
     let mut paths: Vec<Vec<&str>> = Vec::new();
     for row in rows {
         for (key, value) in row.as_object().into_iter().flatten() {
             match value {
+                _ if key.starts_with("@xmlns") => {}
                 Value::Object(inner) => {
                     let plain = inner.iter().filter(|(_, value)| !value.is_object());
                     paths.extend(plain.map(|(second, _)| vec![key.as_str(), second.as_str()]));
@@ -72,7 +84,7 @@ fn columns(rows: &[Value]) -> Vec<Column> {
     paths.retain(|path| known.insert(path.clone()));
     let columns = paths.into_iter().take(COLUMNS).filter_map(|path| {
         let values: Vec<Option<&Value>> = rows.iter().map(|row| at(row, &path)).collect();
-        column(&path.join("_"), &written(&path), &values)
+        column(&path.join("_"), &written(&path), &values, is_typed)
     });
     settled(columns.collect(), &[])
 }
@@ -89,7 +101,7 @@ fn at<'a>(value: &'a Value, keys: &[&str]) -> Option<&'a Value> {
     (!found.is_null()).then_some(found)
 }
 
-fn column(name: &str, path: &str, values: &[Option<&Value>]) -> Option<Column> {
+fn column(name: &str, path: &str, values: &[Option<&Value>], is_typed: bool) -> Option<Column> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         value => value.to_string(),
@@ -104,16 +116,37 @@ fn column(name: &str, path: &str, values: &[Option<&Value>]) -> Option<Column> {
     let mut column = Column::of(name, selector, texts)?;
     let all = |is: fn(&Value) -> bool| values.iter().flatten().all(|value| is(value));
     column.kind = if is_list {
-        Kind::Texts
+        let parts = || {
+            values
+                .iter()
+                .flatten()
+                .filter_map(|value| value.as_array())
+                .flatten()
+        };
+        Kind::List(if parts().all(Value::is_i64) {
+            "int"
+        } else if parts().any(|part| part.is_object() || part.is_array()) {
+            "json"
+        } else {
+            "text"
+        })
     } else if all(Value::is_boolean) {
         Kind::Bool
-    } else if all(Value::is_string) && matches!(column.kind, Kind::Int | Kind::Float) {
+    } else if is_typed && all(Value::is_string) && matches!(column.kind, Kind::Int | Kind::Float) {
         Kind::Text
     } else {
         column.kind
     };
-    column.is_key = matches!(name, "id" | "url" | "uuid" | "slug") && !column.optional;
+    let is_name = matches!(column.name.as_str(), "id" | "url" | "uuid" | "slug");
+    column.is_key = is_name && !column.optional;
     Some(column)
+}
+
+/// Whether an answer says that there is more, though not where.
+pub(super) fn has_more(value: &Value) -> bool {
+    FLAGS
+        .iter()
+        .any(|flag| value.get(flag).is_some_and(|more| more == true))
 }
 
 /// The next page: its URL in the answer, or a number in this page's URL that is counted on.
@@ -125,19 +158,15 @@ fn next(page: &Page, value: &Value) -> Next {
         &["links", "next"],
         &["paging", "next"],
     ];
+    if matches!(page.get::<Option<String>>("link:next"), Ok(Some(_))) {
+        return Next::Link("link:next".to_owned());
+    }
     for keys in links {
         if at(value, keys).is_some_and(Value::is_string) {
             return Next::Link(format!("json:{}", written(keys)));
         }
     }
-    let flags = [
-        "has_next",
-        "has_more",
-        "hasNext",
-        "hasMore",
-        "has_next_page",
-    ];
-    let flag = flags
+    let flag = FLAGS
         .into_iter()
         .find(|flag| at(value, &[flag]).is_some_and(Value::is_boolean));
     let number = page.url().query_pairs().find_map(|(name, value)| {

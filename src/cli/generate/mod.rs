@@ -4,6 +4,7 @@ mod columns;
 mod draft;
 mod html;
 mod json;
+mod records;
 mod rust;
 
 use std::io::Write;
@@ -26,7 +27,8 @@ use crate::settings::Settings;
 use crate::spider::Args;
 use crate::ui::{clean, plural};
 
-use draft::{Details, Draft};
+use columns::Column;
+use draft::{Details, Draft, Next, Way};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,7 +50,7 @@ const OPENED: usize = 3;
 pub(super) struct Gen {
     /// The spider's name
     name: String,
-    /// A page with a list, of HTML or JSON
+    /// A page with a list: HTML, JSON, a feed, XML, CSV, or a sitemap or robots.txt
     url: String,
     /// Write it in Rust
     #[arg(long)]
@@ -90,10 +92,20 @@ impl Gen {
         };
         let Some(mut draft) = look(&seen.page) else {
             return Err(Failure::usage("no list was found on this page")
-                .more("a list is at least three alike elements, table rows or JSON objects")
+                .more("a list is at least three alike elements, table rows or objects; what a browser shows may come")
+                .more("from a script: look at its requests for an address with JSON, and try that")
                 .more("to write a spider by hand: docs/toml.md"));
         };
+        looking.into_maps(&seen.page, &mut draft).await?;
         say("Found", &draft.found());
+        if matches!(draft.next, Next::None)
+            && seen.page.json().is_ok_and(|value| json::has_more(&value))
+        {
+            say(
+                "",
+                "it says that there is more: with the page's number in the URL (?page=1) it is followed",
+            );
+        }
         let details = if self.rows {
             Vec::new()
         } else {
@@ -104,7 +116,16 @@ impl Gen {
         {
             known.columns = columns;
         }
-        let text = draft.toml(&url);
+        if let Some(Details {
+            link: Way::Map(_),
+            columns,
+            ..
+        }) = &mut draft.details
+            && columns.is_empty()
+        {
+            columns.push(Column::title());
+        }
+        let text = draft.toml(&self.name, &url);
         let tried = self
             .try_it(&declared, &text, &seen, &details, &settings)
             .await?;
@@ -267,7 +288,7 @@ fn pages_of(seen: &[Seen]) -> Vec<Page> {
 fn look(page: &Page) -> Option<Draft> {
     match serde_json::from_str(page.text()) {
         Ok(value) => json::look(page, &value),
-        Err(_) => html::look(page),
+        Err(_) => records::look(page).or_else(|| html::look(page)),
     }
 }
 
@@ -291,6 +312,31 @@ impl Looking<'_> {
                 let page = Page::new(response.clone(), context);
                 Seen { response, page }
             }))
+    }
+
+    /// Of a robots.txt or an index of sitemaps the pages stand in the maps that it names: the first of them
+    /// say what they are like.
+    async fn into_maps(&self, page: &Page, draft: &mut Draft) -> Result<(), Failure> {
+        if !matches!(
+            &draft.details,
+            Some(Details {
+                link: Way::Map(_),
+                ..
+            })
+        ) {
+            return Ok(());
+        }
+        let mut all = records::entries(page).unwrap_or_default();
+        for _ in 0..OPENED {
+            let Some(at) = all.iter().position(|entry| entry.is_map) else {
+                break;
+            };
+            if let Some(seen) = self.see(all.remove(at).url).await? {
+                all.extend(records::entries(&seen.page).unwrap_or_default());
+            }
+        }
+        *draft = records::of_entries(&all);
+        Ok(())
     }
 
     /// The first pages that the list links to, one after the other with a pause.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use url::Url;
 
 use super::columns::{Column, Kind};
-use super::draft::{DETAIL, Draft, LIST, Next};
+use super::draft::{DETAIL, Draft, LIST, Next, Way, table};
 
 /// Names that the file uses for other things.
 const TAKEN: [&str; 16] = [
@@ -72,8 +72,8 @@ impl Draft {
         );
         let opened = self.opened();
         match opened {
-            Some(details) => item(&mut out, DETAIL, None, &details.columns),
-            None => item(&mut out, LIST, Some(self), &self.columns),
+            Some(details) => item(&mut out, &table(name), None, &details.columns),
+            None => item(&mut out, &table(name), Some(self), &self.columns),
         }
         let spider = type_of(name);
         let (numbered, start) = match &self.next {
@@ -115,11 +115,17 @@ impl Draft {
             "    async fn {LIST}(&self, page: Page{number}) -> Result{result} {{"
         );
         if let Some(details) = opened {
-            let _ = writeln!(
-                out,
-                "        page.follow({:?}, Self::{DETAIL})?;",
-                details.link
-            );
+            let _ = match &details.link {
+                Way::Links(link) => {
+                    writeln!(out, "        page.follow({link:?}, Self::{DETAIL})?;")
+                }
+                Way::Map(only) => {
+                    let only = only.as_ref().map(|only| format!(".only({only:?})?"));
+                    let only = only.unwrap_or_default();
+                    let follow = format!("follow(Self::{LIST}, Self::{DETAIL})?");
+                    writeln!(out, "        page.sitemap()?{only}.{follow};")
+                }
+            };
         }
         match &self.next {
             Next::None => {}
@@ -179,11 +185,15 @@ fn field(out: &mut String, column: &Column) {
         Kind::Bool => ("bool", ""),
         Kind::Money => ("f64", "money"),
         Kind::Integer => ("i64", "integer"),
+        Kind::Number => ("f64", "number"),
         Kind::Date => ("nephila::jiff::civil::Date", "date"),
         Kind::Url => ("Url", ""),
-        Kind::Texts => ("Vec<String>", ""),
+        Kind::Timestamp => ("nephila::jiff::Timestamp", ""),
+        Kind::List("int") => ("Vec<i64>", ""),
+        Kind::List("json") => ("Vec<serde_json::Value>", ""),
+        Kind::List(_) => ("Vec<String>", ""),
     };
-    let has_none = column.optional && !matches!(column.kind, Kind::Bool | Kind::Texts);
+    let has_none = column.optional && !matches!(column.kind, Kind::Bool | Kind::List(_));
     let kind = if has_none {
         format!("Option<{kind}>")
     } else {

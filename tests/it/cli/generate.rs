@@ -10,14 +10,27 @@ use super::server::serve_with;
 use super::{Folder, Ran, site};
 
 /// Generates a spider for `url`, crawls it, and gives the rows of its table.
-fn generated(name: &str, url: &str, table: &str) -> Vec<Value> {
-    let folder = Folder::new();
+fn generated(name: &str, url: &str) -> Vec<Value> {
+    generated_in(&Folder::new(), name, url)
+}
+
+/// The table of a spider.
+fn table(name: &str) -> String {
+    let table = name.replace('-', "_");
+    if table == "item" {
+        "item_items".to_owned()
+    } else {
+        table
+    }
+}
+
+fn generated_in(folder: &Folder, name: &str, url: &str) -> Vec<Value> {
     let ran = folder.run(&format!("gen {name} {url} -s delay=0s"));
     assert_eq!(ran.code, 0, "{}\n{}", ran.stderr, ran.stdout);
     let file = folder.read(&format!("spiders/{name}.toml"));
     let ran = folder.run(&format!("crawl {name} -s delay=0s"));
     assert_eq!(ran.code, 0, "{file}\n{}", ran.stderr);
-    let sql = format!("select * from {table} order by _id");
+    let sql = format!("select * from {} order by _id", table(name));
     let ran = folder.run_args(&["query", "--format", "jsonl", &sql]);
     let rows = rows_of(&ran);
     assert!(!rows.is_empty(), "{file}");
@@ -40,13 +53,15 @@ async fn in_rust() {
     let (cities, news, offers) = (cities(), news(), offers());
     let of = |server: SocketAddr, path: &str| format!("http://{server}/{path}");
     let lists = [
-        ("the-books", site.url().to_string(), "detail"),
-        ("quotes", format!("{}api/quotes?page=1", site.url()), "list"),
-        ("cities", of(cities, "list"), "list"),
-        ("news", of(news, "news"), "detail"),
-        ("item", of(offers, "offers"), "list"),
+        ("the-books", site.url().to_string()),
+        ("quotes", format!("{}api/quotes?page=1", site.url())),
+        ("cities", of(cities, "list")),
+        ("news", of(news, "news")),
+        ("item", of(offers, "offers")),
+        ("feed", format!("{}feed.xml", site.url())),
+        ("mapped", format!("{}robots.txt", site.url())),
     ];
-    for (name, url, _) in &lists {
+    for (name, url) in &lists {
         let ran = project.run(&format!("gen {name} {url} --rust -s delay=0s"));
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         assert!(
@@ -75,7 +90,7 @@ async fn in_rust() {
         rows.sort_by_key(Value::to_string);
         rows
     };
-    for (name, url, table) in &lists {
+    for (name, url) in &lists {
         let db = format!("{name}.db");
         let ran = project.run(&format!("crawl {name} --db {db} -s delay=0s"));
         assert_eq!(ran.code, 0, "{}", ran.stderr);
@@ -85,9 +100,9 @@ async fn in_rust() {
             &db,
             "--format",
             "jsonl",
-            &format!("select * from {table}"),
+            &format!("select * from {}", table(name)),
         ]));
-        let (rows, expected) = (sorted(rows), sorted(generated(name, url, table)));
+        let (rows, expected) = (sorted(rows), sorted(generated(name, url)));
         assert_eq!(rows.len(), expected.len(), "{name}");
         for (row, expected) in rows.iter().zip(&expected) {
             assert_eq!(row, expected, "{name}");
@@ -113,9 +128,9 @@ fn in_rust_without_a_project() {
 
     use nephila::prelude::*;
 
-    /// A row of the table `list`.
+    /// A row of the table `offers`.
     #[derive(Item)]
-    #[item(table = "list", key = "image")]
+    #[item(table = "offers", key = "image")]
     struct Row {
         #[css("img::attr(src)")]
         image: Url,
@@ -147,7 +162,7 @@ fn row<'a>(rows: &'a [Value], column: &str, value: &Value) -> &'a Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shop_with_pages_of_products() {
     let site = site().await;
-    let rows = generated("books", site.url().as_str(), "detail");
+    let rows = generated("books", site.url().as_str());
     assert_eq!(rows.len(), 60);
     let book = row(&rows, "url", &format!("{}book/7", site.url()).into());
     assert!(
@@ -163,11 +178,7 @@ async fn a_shop_with_pages_of_products() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_json_api() {
     let site = site().await;
-    let rows = generated(
-        "quotes",
-        &format!("{}api/quotes?page=1", site.url()),
-        "list",
-    );
+    let rows = generated("quotes", &format!("{}api/quotes?page=1", site.url()));
     assert_eq!(rows.len(), 100);
     assert!(rows[0]["author_name"].is_string(), "{}", rows[0]);
     assert!(
@@ -213,7 +224,7 @@ fn cities() -> SocketAddr {
 #[test]
 fn a_table_over_several_pages() {
     let server = cities();
-    let rows = generated("cities", &format!("http://{server}/list"), "list");
+    let rows = generated("cities", &format!("http://{server}/list"));
     assert_eq!(rows.len(), 30);
     let city = row(&rows, "name", &"City 27".into());
     assert_eq!(
@@ -254,7 +265,7 @@ fn news() -> SocketAddr {
 #[test]
 fn news_whose_articles_describe_themselves() {
     let server = news();
-    let rows = generated("news", &format!("http://{server}/news"), "detail");
+    let rows = generated("news", &format!("http://{server}/news"));
     assert_eq!(rows.len(), 8);
     let story = row(&rows, "title", &"Story 3".into());
     assert_eq!(story["date_published"], "2026-03-01", "{story}");
@@ -292,7 +303,7 @@ fn offers() -> SocketAddr {
 fn cards_without_pages_of_their_own() {
     let server = offers();
     let url = format!("http://{server}/offers");
-    let rows = generated("offers", &url, "list");
+    let rows = generated("offers", &url);
     assert_eq!(rows.len(), 12);
     let lamp = row(&rows, "title", &"Lamp 6".into());
     assert_eq!(lamp["price"], 1006.5, "{lamp}");
@@ -314,6 +325,70 @@ fn cards_without_pages_of_their_own() {
         "{}",
         ran.stderr
     );
+}
+
+/// All in one folder, and so in one database.
+#[tokio::test(flavor = "multi_thread")]
+async fn feeds_maps_xml_csv_and_links_of_headers() {
+    let site = site().await;
+    let folder = Folder::new();
+    let rows = generated_in(&folder, "feed", &format!("{}feed.xml", site.url()));
+    assert_eq!(rows.len(), 20);
+    let first = &rows[0];
+    assert!(
+        first["published"].is_string() && first["categories"].is_array(),
+        "{first}"
+    );
+    let rows = generated_in(&folder, "mapped", &format!("{}robots.txt", site.url()));
+    assert_eq!(rows.len(), 60);
+    assert!(rows[0]["price"].is_f64(), "{}", rows[0]);
+
+    let server = serve_with(|path, _| {
+        let rows = |row: &dyn Fn(usize) -> String| (1..=5).map(row).collect::<String>();
+        let text = match path {
+            "/all.csv" => format!(
+                "id;name;price\n{}",
+                rows(&|n| format!("{n};\"Lamp; {n}\";{n},50\n"))
+            ),
+            "/all" => {
+                let row = |n| {
+                    format!(
+                        "<g:lamp id='{n}'><g:name>Lamp {n}</g:name><on>2026-01-0{n}</on></g:lamp>"
+                    )
+                };
+                format!(
+                    "<?xml version='1.0'?><g:lamps xmlns:g='http://g.x/'>{}</g:lamps>",
+                    rows(&row)
+                )
+            }
+            "/map.xml" => {
+                let row = |n| format!("<url><loc>/lamp/{n}</loc></url><url><loc>/a{n}</loc></url>");
+                format!("<?xml version='1.0'?><urlset>{}</urlset>", rows(&row))
+            }
+            _ => format!("<title>Lamp of {path}</title>"),
+        };
+        (200, text)
+    });
+    let of =
+        |name: &str, path: &str| generated_in(&folder, name, &format!("http://{server}/{path}"));
+    let rows = of("csv", "all.csv");
+    assert_eq!(rows.len(), 5);
+    let lamp = row(&rows, "id", &2.into());
+    assert_eq!(
+        (&lamp["name"], &lamp["price"]),
+        (&"Lamp; 2".into(), &2.5.into()),
+        "{lamp}"
+    );
+    let rows = of("xml", "all");
+    assert_eq!(
+        (rows.len(), &rows[1]["g_name"], &rows[1]["on"]),
+        (5, &"Lamp 2".into(), &"2026-01-02".into())
+    );
+    assert_eq!((&rows[1]["id"], rows[1].get("xmlns_g")), (&2.into(), None));
+    // Of a map the largest folder, if that is half of it.
+    let rows = of("map", "map.xml");
+    assert_eq!(rows.len(), 5);
+    row(&rows, "title", &"Lamp of /lamp/1".into());
 }
 
 #[test]
