@@ -178,6 +178,7 @@ fn is_decimal(text: &str) -> bool {
     let is_digit = |c: char| c.is_ascii_digit();
     text.starts_with(is_digit)
         && text.ends_with(is_digit)
+        && text.contains(['.', ','])
         && text
             .chars()
             .all(|c| is_digit(c) || matches!(c, '.' | ',' | '\''))

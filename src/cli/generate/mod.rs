@@ -96,7 +96,7 @@ impl Gen {
                 .more("from a script: look at its requests for an address with JSON, and try that")
                 .more("to write a spider by hand: docs/toml.md"));
         };
-        looking.into_maps(&seen.page, &mut draft).await?;
+        looking.look_into_maps(&seen.page, &mut draft).await?;
         say("Found", &draft.found());
         if matches!(draft.next, Next::None)
             && seen.page.json().is_ok_and(|value| json::has_more(&value))
@@ -316,7 +316,7 @@ impl Looking<'_> {
 
     /// Of a robots.txt or an index of sitemaps the pages stand in the maps that it names: the first of them
     /// say what they are like.
-    async fn into_maps(&self, page: &Page, draft: &mut Draft) -> Result<(), Failure> {
+    async fn look_into_maps(&self, page: &Page, draft: &mut Draft) -> Result<(), Failure> {
         if !matches!(
             &draft.details,
             Some(Details {

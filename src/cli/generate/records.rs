@@ -45,7 +45,10 @@ fn listed(page: &Page, each: String) -> Option<Draft> {
         .iter()
         .all(|row| row.as_object().is_some_and(|row| row.len() >= 2));
     let columns = json::columns(&rows, false);
-    (rows.len() >= 2 && are_rows && !columns.is_empty()).then(|| Draft {
+    if rows.len() < 2 || !are_rows || columns.is_empty() {
+        return None;
+    }
+    Some(Draft {
         count: rows.len(),
         each,
         columns,

@@ -16,12 +16,7 @@ fn generated(name: &str, url: &str) -> Vec<Value> {
 
 /// The table of a spider.
 fn table(name: &str) -> String {
-    let table = name.replace('-', "_");
-    if table == "item" {
-        "item_items".to_owned()
-    } else {
-        table
-    }
+    name.replace('-', "_")
 }
 
 fn generated_in(folder: &Folder, name: &str, url: &str) -> Vec<Value> {
