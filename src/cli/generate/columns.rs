@@ -173,15 +173,12 @@ fn is_counted(text: &str) -> bool {
             .all(|byte| byte.is_ascii_digit() || byte == b',')
 }
 
-/// `1,50` or `1.234,5`.
+/// `1,50` or `1.234,5`, and not `1.2.3`: what marks the fraction stands once.
 fn is_decimal(text: &str) -> bool {
-    let is_digit = |c: char| c.is_ascii_digit();
-    text.starts_with(is_digit)
-        && text.ends_with(is_digit)
-        && text.contains(['.', ','])
-        && text
-            .chars()
-            .all(|c| is_digit(c) || matches!(c, '.' | ',' | '\''))
+    let mark = text.rfind(['.', ',']).map(|at| &text[at..=at]);
+    let has_one = mark.is_some_and(|mark| text.matches(mark).count() == 1);
+    let plain = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | '\'');
+    has_one && text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(plain)
 }
 
 /// A name that a column can have.
