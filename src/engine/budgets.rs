@@ -11,13 +11,26 @@ use crate::store::Spent;
 /// The name of the budget per day in the store; a prefix can't be called so.
 const PER_DAY: &str = "day";
 
+/// What was used of a budget: by this run, and by others.
+#[derive(Default)]
+struct Used {
+    own: AtomicU64,
+    others: AtomicU64,
+}
+
+impl Used {
+    fn all(&self) -> u64 {
+        self.own.load(Ordering::Relaxed) + self.others.load(Ordering::Relaxed)
+    }
+}
+
 /// Counts of this run, and of budgets that hold over runs. The committer counts, the dispatcher reads.
 #[derive(Default)]
 pub(super) struct Budgets {
-    prefixes: Vec<(PrefixBudget, AtomicU64)>,
+    prefixes: Vec<(PrefixBudget, Used)>,
     per_day: Option<u64>,
     today: AtomicI64,
-    pages_today: AtomicU64,
+    pages_today: Used,
     /// Of this run.
     pub(super) items: AtomicU64,
     pub(super) bytes: AtomicU64,
@@ -26,26 +39,17 @@ pub(super) struct Budgets {
 
 impl Budgets {
     pub(super) fn new(settings: &Settings, spent: &[Spent]) -> Self {
-        let used = |name: &str, day: i64| {
-            let of = spent
-                .iter()
-                .find(|spent| spent.budget == name && spent.day == day);
-            AtomicU64::new(of.map_or(0, |spent| spent.pages))
-        };
         let prefixes = settings.budgets.iter();
-        let prefixes = prefixes.filter_map(|text| {
-            let budget = PrefixBudget::parse(text)?;
-            let used = used(&budget.prefix, 0);
-            Some((budget, used))
-        });
-        let today = today();
-        Self {
+        let prefixes =
+            prefixes.filter_map(|text| Some((PrefixBudget::parse(text)?, Used::default())));
+        let budgets = Self {
             prefixes: prefixes.collect(),
             per_day: settings.max_pages_per_day,
-            today: AtomicI64::new(today),
-            pages_today: used(PER_DAY, today),
+            today: AtomicI64::new(today()),
             ..Self::default()
-        }
+        };
+        budgets.note_others(spent);
+        budgets
     }
 
     /// Whether nothing has to be counted over runs.
@@ -70,7 +74,7 @@ impl Budgets {
         self.prefixes
             .get(budget)
             .map_or(u64::MAX, |(budget, used)| {
-                budget.pages.saturating_sub(used.load(Ordering::Relaxed))
+                budget.pages.saturating_sub(used.all())
             })
     }
 
@@ -90,7 +94,7 @@ impl Budgets {
     pub(super) fn left_today(&self) -> Option<u64> {
         let max = self.per_day?;
         let is_today = self.today.load(Ordering::Relaxed) == today();
-        let used = self.pages_today.load(Ordering::Relaxed) * u64::from(is_today);
+        let used = self.pages_today.all() * u64::from(is_today);
         Some(max.saturating_sub(used))
     }
 
@@ -126,18 +130,34 @@ impl Budgets {
         for Spent { budget, day, pages } in spent {
             if budget == PER_DAY {
                 if self.today.swap(*day, Ordering::Relaxed) != *day {
-                    self.pages_today.store(0, Ordering::Relaxed);
+                    self.pages_today.own.store(0, Ordering::Relaxed);
+                    self.pages_today.others.store(0, Ordering::Relaxed);
                 }
-                self.pages_today.fetch_add(*pages, Ordering::Relaxed);
+                self.pages_today.own.fetch_add(*pages, Ordering::Relaxed);
             }
-            let of = self
-                .prefixes
-                .iter()
-                .find(|(known, _)| known.prefix == *budget);
-            if let Some((_, used)) = of {
-                used.fetch_add(*pages, Ordering::Relaxed);
+            if let Some(used) = self.named(budget) {
+                used.own.fetch_add(*pages, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Takes in what other runs have used so far.
+    pub(super) fn note_others(&self, spent: &[Spent]) {
+        for Spent { budget, day, pages } in spent {
+            if budget == PER_DAY && *day == self.today.load(Ordering::Relaxed) {
+                self.pages_today.others.store(*pages, Ordering::Relaxed);
+            }
+            if let Some(used) = self.named(budget) {
+                used.others.store(*pages, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn named(&self, budget: &str) -> Option<&Used> {
+        let mut prefixes = self.prefixes.iter();
+        prefixes
+            .find(|(known, _)| known.prefix == budget)
+            .map(|(_, used)| used)
     }
 
     /// The first limit of this run that is reached.

@@ -91,6 +91,10 @@ impl Committer {
                 work.batch.cookies.extend(logins);
             }
             work.batch.spent = self.shared.budgets.spent(work.pages());
+            if !work.batch.spent.is_empty() {
+                let others = self.store.spent_by_others().await?;
+                self.shared.budgets.note_others(&others);
+            }
             self.write(work).await?;
         }
         Ok(())

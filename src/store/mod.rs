@@ -271,6 +271,11 @@ pub trait Store: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(Shares::default())))
     }
 
+    /// What all runs of the crawl but this one have used of its budgets, if others may go on while it does.
+    fn spent_by_others(&self) -> BoxFuture<'_, Result<Vec<Spent>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
     /// What other processes have learnt since the last call, or since the run began.
     fn news(&self) -> BoxFuture<'_, Result<News, StoreError>> {
         Box::pin(std::future::ready(Ok(News::default())))

@@ -256,11 +256,24 @@ async fn spent(db: &mut PgConnection, crawl: i64) -> Result<Vec<Spent>, Failure>
     .bind(crawl)
     .execute(&mut *db)
     .await?;
+    spent_but(db, crawl, 0).await
+}
+
+/// What other processes have used of budgets by now.
+pub(super) async fn spent_by_others(inner: Arc<Inner>) -> Result<Vec<Spent>, Failure> {
+    let active = inner.active()?;
+    let mut writer = inner.writer.lock().await;
+    spent_but(writer.link.ready().await?, active.crawl, active.run).await
+}
+
+/// What all runs but one have used.
+async fn spent_but(db: &mut PgConnection, crawl: i64, run: i64) -> Result<Vec<Spent>, Failure> {
     let rows: Vec<(String, i64, i64)> = sqlx::query_as(
-        "SELECT budget, day, sum(pages)::bigint FROM spent WHERE crawl = $1
+        "SELECT budget, day, sum(pages)::bigint FROM spent WHERE crawl = $1 AND run <> $2
          GROUP BY budget, day ORDER BY budget, day",
     )
     .bind(crawl)
+    .bind(run)
     .fetch_all(db)
     .await?;
     let spent = |(budget, day, pages): (String, i64, i64)| Spent {

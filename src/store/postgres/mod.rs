@@ -61,8 +61,8 @@ use self::table::Table;
 use self::take::Desk;
 use super::recent::Recent;
 use super::{
-    Batch, Beat, Began, Begin, End, Finished, Host, News, Receipt, Rest, Store, StoreError, Taken,
-    Tidied, Tidy, Worker,
+    Batch, Beat, Began, Begin, End, Finished, Host, News, Receipt, Rest, Spent, Store, StoreError,
+    Taken, Tidied, Tidy, Worker,
 };
 use crate::request::HostKey;
 use crate::settings::Shares;
@@ -338,6 +338,10 @@ impl Store for Postgres {
 
     fn beat(&self) -> BoxFuture<'_, Result<Beat, StoreError>> {
         self.patient(PATIENCE, live::beat)
+    }
+
+    fn spent_by_others(&self) -> BoxFuture<'_, Result<Vec<Spent>, StoreError>> {
+        self.patient(PATIENCE, begin::spent_by_others)
     }
 
     fn news(&self) -> BoxFuture<'_, Result<News, StoreError>> {

@@ -4,6 +4,7 @@
 //! `NEPHILA_FLEET=60 cargo test --test it fleet::processes -- --nocapture` is the long form: 20,000 pages of 200 hosts,
 //! and so many times one to three are killed.
 
+mod budgets;
 mod connection;
 mod faults;
 mod groups;
