@@ -245,11 +245,19 @@ fn once_more(spider: &str, round: Round) -> String {
 }
 
 fn going_on(spider: &str, resumed: Resumed) -> String {
-    format!(
-        "going on with {}: {} done, {} queued (stopped {}; --fresh starts anew)",
+    let (name, pages, queued) = (
         clean(spider),
         plural(resumed.pages, "page"),
         count(resumed.queued),
-        resumed.since.strftime("%Y-%m-%d %H:%M UTC")
-    )
+    );
+    match resumed.others {
+        0 => format!(
+            "going on with {name}: {pages} done, {queued} queued (stopped {}; --fresh starts anew)",
+            resumed.since.strftime("%Y-%m-%d %H:%M UTC")
+        ),
+        1 => format!("joining {name}: {pages} done, {queued} queued; another process works on it"),
+        others => format!(
+            "joining {name}: {pages} done, {queued} queued; {others} other processes work on it"
+        ),
+    }
 }

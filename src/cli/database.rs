@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::failure::Failure;
+use super::failure::{Failure, NO_CRAWL};
 use super::flags::quoted;
 use super::output;
 use super::project::Project;
-use crate::store::{self, Reader};
+use crate::store::{self, Reader, RunRow, StoreError};
 
 /// Where no one says otherwise.
 const DEFAULT: &str = "crawl.db";
@@ -95,6 +95,18 @@ impl Database {
                 .more("or say where it is:  --db FILE"));
         }
         Ok(store::open_reader(&self.url).await?)
+    }
+
+    /// Its runs; there were none yet if nothing was crawled into it.
+    pub(super) async fn runs(&self) -> Result<Vec<RunRow>, Failure> {
+        if self.path.as_ref().is_some_and(|path| !path.exists()) {
+            return Ok(Vec::new());
+        }
+        match store::open_reader(&self.url).await {
+            Ok(reader) => Ok(reader.runs().await?),
+            Err(StoreError::Open { reason, .. }) if reason == NO_CRAWL => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Its size on disk, what waits in its log included.

@@ -125,6 +125,14 @@ impl From<StoreError> for Failure {
             }
             StoreError::Full { .. } => Self { code: 3, ..failure }
                 .more("stopped cleanly, nothing is lost; free space, then run the same command"),
+            // Another try may do: who restarts what ends should.
+            StoreError::Away { .. } => Self {
+                code: 70,
+                ..failure
+            }
+            .more("is the server up, and is that its address? The same command goes on once it answers"),
+            StoreError::Open { reason, .. } if reason == NO_CRAWL => failure
+                .more("crawl something into it first:  nephila crawl SPIDER   (nephila list shows them)"),
             StoreError::Open { reason, .. } if is_unwritable(&reason) => failure.more(
                 "nothing was fetched; name a file in a folder where you may write: --db PATH",
             ),
@@ -136,6 +144,9 @@ impl From<StoreError> for Failure {
         }
     }
 }
+
+/// What the store says of a database that is none of ours.
+pub(super) const NO_CRAWL: &str = "there is no crawl in it";
 
 /// Whether that is what is wrong with a place.
 fn is_unwritable(reason: &str) -> bool {

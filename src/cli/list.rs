@@ -7,7 +7,7 @@ use super::project::Project;
 use super::{output, spiders};
 use crate::item::Value;
 use crate::spider::StepInfo;
-use crate::store::{self, RunRow};
+use crate::store::RunRow;
 
 /// List the spiders: their steps and tables, when they last ran and how that ended
 #[derive(Debug, clap::Args)]
@@ -19,10 +19,9 @@ pub(super) struct List {
 impl List {
     pub(super) async fn run(self, db: Option<&str>) -> Result<u8, Failure> {
         let database = Database::find(db, &Project::find()?);
-        // Without a database there were no runs yet.
-        let runs = match store::open_reader(&database.url).await {
-            Ok(reader) => reader.runs().await?,
-            Err(_) => Vec::new(),
+        let (runs, failure) = match database.runs().await {
+            Ok(runs) => (runs, None),
+            Err(failure) => (Vec::new(), Some(failure)),
         };
         let mut export = self.format.get().listing(output::stdout());
         let columns = [
@@ -43,7 +42,7 @@ impl List {
             ])?;
         }
         export.end()?;
-        Ok(0)
+        failure.map_or(Ok(0), Err)
     }
 }
 

@@ -20,6 +20,14 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// The server can't be reached now; that may change by itself.
+    #[error("can't reach the database {path}: {reason}")]
+    Away {
+        /// Its URL, without secrets.
+        path: String,
+        /// Why.
+        reason: String,
+    },
     /// A struct's table exists with other columns.
     #[error("table `{table}` does not fit the item: {reason}")]
     Schema {

@@ -53,7 +53,7 @@ impl Server {
         for url in &urls {
             // The message of a URL's parser does not repeat the URL.
             let options =
-                PgConnectOptions::from_str(url).map_err(|error| open(error.to_string()))?;
+                PgConnectOptions::from_str(url).map_err(|error| open(error::message(&error)))?;
             let options = match options.get_application_name() {
                 Some(_) => options,
                 None => options.application_name("nephila"),

@@ -106,9 +106,16 @@ fn kind(error: &sqlx::Error) -> Kind {
     }
 }
 
-fn message(error: &sqlx::Error) -> String {
+pub(super) fn message(error: &sqlx::Error) -> String {
     let Some(said) = error.as_database_error() else {
-        return error.to_string();
+        return match error {
+            sqlx::Error::Io(error) => error.to_string(),
+            sqlx::Error::Configuration(error) => error
+                .to_string()
+                .trim_start_matches("error with configuration: ")
+                .to_owned(),
+            error => error.to_string(),
+        };
     };
     let message = said.message().to_owned();
     match said.code().as_deref() {
@@ -117,20 +124,34 @@ fn message(error: &sqlx::Error) -> String {
             "{message} (a pooler in transaction mode? it must keep prepared statements: PgBouncer 1.21 with \
              max_prepared_statements, or pool_mode = session)"
         ),
+        Some("28P01") => {
+            format!("{message} (it is taken from PGPASSWORD, PGPASSFILE or ~/.pgpass)")
+        }
+        Some("3D000") => format!("{message} (`createdb` makes one)"),
         _ => message,
     }
 }
 
 /// Why a database can't be used at all; that a server is away or full may change.
 pub(super) fn open(failure: Failure, place: &str) -> StoreError {
+    // What can't be agreed on with a server that answers does not change by itself.
+    let answers = match &failure {
+        Failure::Sql(sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)) => true,
+        // A certificate, for one.
+        Failure::Sql(sqlx::Error::Io(error)) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    };
     match failure.at(place) {
-        StoreError::Busy(reason) => StoreError::Open {
-            path: place.to_owned(),
-            reason: reason
-                .strip_prefix(&format!("{place}: "))
-                .unwrap_or(&reason)
-                .to_owned(),
-        },
+        StoreError::Busy(reason) => {
+            let path = place.to_owned();
+            let own = reason.strip_prefix(&format!("{place}: "));
+            let reason = own.unwrap_or(&reason).to_owned();
+            if answers {
+                StoreError::Open { path, reason }
+            } else {
+                StoreError::Away { path, reason }
+            }
+        }
         StoreError::Database(reason) => StoreError::Open {
             path: place.to_owned(),
             reason,

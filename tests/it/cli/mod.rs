@@ -2,6 +2,7 @@
 //! process.
 
 mod again;
+mod away;
 mod bench;
 mod cache;
 mod copy;

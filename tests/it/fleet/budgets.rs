@@ -54,7 +54,7 @@ async fn crawl(db: &str, change: fn(&mut Settings)) -> [Report; 2] {
         format!("http://{address}")
     };
     let sites: Vec<_> = (0..4).map(|_| site()).collect();
-    let run = || {
+    let run = || -> std::pin::Pin<Box<dyn Future<Output = _>>> {
         let crawl = Crawl::new(Sites(sites.clone())).db(db).with(|settings| {
             settings.delay = Some(Duration::from_millis(10));
             settings.concurrency = 4;
@@ -62,7 +62,7 @@ async fn crawl(db: &str, change: fn(&mut Settings)) -> [Report; 2] {
             settings.lease = Duration::from_secs(1);
             change(settings);
         });
-        crawl.run()
+        Box::pin(crawl.run())
     };
     let (one, two) = tokio::join!(run(), run());
     [one.unwrap(), two.unwrap()]
@@ -96,7 +96,7 @@ async fn a_day_is_that_of_all_processes() {
         return;
     };
     let reports = crawl(&db, |settings| {
-        settings.max_pages_per_day = Some(BUDGET as u64)
+        settings.max_pages_per_day = Some(BUDGET as u64);
     })
     .await;
     for report in &reports {
