@@ -34,6 +34,14 @@ pub(super) async fn beat(inner: Arc<Inner>) -> Result<Beat, Failure> {
         free_hosts(db, &[active.run]).await?;
         writer.held.clear();
     }
+    let took = asked.elapsed();
+    if took > active.lease {
+        let (took, lease) = (took.as_secs_f64(), active.lease.as_secs_f64());
+        tracing::warn!(
+            "the server took {took:.1} s to hear a sign of life, and leases end after {lease:.1} s, so nothing \
+             can be sent: set a longer one (-s lease=2m), or see what slows it (nephila doctor)"
+        );
+    }
     Ok(Beat {
         lapses: Some(asked + active.lease),
         lost: was_dead,

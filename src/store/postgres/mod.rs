@@ -44,7 +44,7 @@ pub(super) use self::reader::PostgresReader;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -82,8 +82,35 @@ struct Inner {
     /// The crawl that has ended last.
     ended: RwLock<Option<Arc<Active>>>,
     skew: Skew,
+    outage: Outage,
     /// Names the group of an origin whose pace it keeps; none: every host has its own.
     group_of: OnceLock<fn(&str) -> Option<String>>,
+}
+
+/// Since when calls have failed that are tried again: told once, however many they are.
+#[derive(Default)]
+struct Outage(StdMutex<Option<Instant>>);
+
+impl Outage {
+    fn note(&self, reason: &str, end: Instant) {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if since.is_some() {
+            tracing::debug!("{reason}; trying again");
+            return;
+        }
+        let now = Instant::now();
+        let patience = (end - now).as_secs();
+        tracing::warn!("{reason}; trying again, with growing pauses, for {patience} s at the most");
+        *since = Some(now);
+    }
+
+    fn is_over(&self, server: &str) {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(since) = since.take() {
+            let seconds = since.elapsed().as_secs_f64();
+            tracing::warn!("{server} answers again, after {seconds:.1} s");
+        }
+    }
 }
 
 /// The connection that writes, and what it knows of the committed database.
@@ -194,6 +221,7 @@ impl Postgres {
             active: RwLock::new(None),
             ended: RwLock::new(None),
             skew: Skew::default(),
+            outage: Outage::default(),
             group_of: OnceLock::new(),
         })))
     }
@@ -214,10 +242,16 @@ impl Postgres {
         let repeated = async move {
             let end = Instant::now() + patience;
             let mut pause = Duration::from_millis(50);
+            let mut failed = false;
             loop {
                 let outcome = tokio::time::timeout(connect::ANSWER, call(inner.clone())).await;
                 let failure = match outcome {
-                    Ok(Ok(value)) => return Ok(value),
+                    Ok(Ok(value)) => {
+                        if failed {
+                            inner.outage.is_over(&inner.server.name);
+                        }
+                        return Ok(value);
+                    }
                     Ok(Err(failure)) => failure,
                     Err(_) => Failure::Late,
                 };
@@ -227,7 +261,8 @@ impl Postgres {
                 }
                 match failure.at(&inner.server.name) {
                     StoreError::Busy(reason) if Instant::now() + pause < end => {
-                        tracing::warn!("{reason}; trying again");
+                        failed = true;
+                        inner.outage.note(&reason, end);
                         // Not all processes of a fleet at once.
                         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                         pause = (pause * 2).min(Duration::from_secs(5));

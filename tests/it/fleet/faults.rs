@@ -1,8 +1,14 @@
 //! A whole crawl while the server crashes, another takes over, and clocks are wrong.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nephila::site::Site;
+use sqlx::{Connection, PgConnection};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{DELAY, Fleet, LEASE, SITES, check, lag, number};
 use crate::postgres::{self, Server, database_of, missing};
@@ -140,6 +146,116 @@ async fn another_server_takes_over() {
     }
     let path = db.rsplit('/').next().unwrap();
     let db = format!("postgres://nephila@127.0.0.1:{}/{path}", standby.port());
+    bed.check(&db).await;
+}
+
+/// A way to a server on which everything takes `delay`; counts what is sent to it.
+async fn slow_way(to: u16, delay: Duration) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+            let (client, server) = (client.into_split(), server.into_split());
+            tokio::spawn(carry(client.0, server.1, delay, Arc::clone(&counted)));
+            tokio::spawn(carry(server.0, client.1, delay, Arc::default()));
+        }
+    });
+    (port, sent)
+}
+
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    delay: Duration,
+    counted: Arc<AtomicUsize>,
+) {
+    let mut bytes = vec![0; 1 << 16];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        counted.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(delay).await;
+        if to.write_all(&bytes[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Slow answers make a crawl slower, and have it ask no oftener.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_server_is_asked_no_oftener() {
+    let Some(server) = Server::start().or_else(missing) else {
+        return;
+    };
+    let mut asked = Vec::new();
+    // A sign of life is several statements, and leases here end after 600 ms.
+    for delay in [0, 4] {
+        let db = database_of(&server.url).await;
+        let (port, sent) = slow_way(server.port(), Duration::from_millis(delay)).await;
+        let way = db.replace(&format!(":{}/", server.port()), &format!(":{port}/"));
+        let bed = Bed::new(way).await;
+        let running: Vec<_> = (0..2).map(|_| bed.fleet.spawn()).collect();
+        for process in running {
+            process.finish().await;
+        }
+        bed.check(&db).await;
+        asked.push(sent.load(Ordering::Relaxed));
+    }
+    assert!(asked[1] < asked[0] * 3 / 2, "{asked:?}");
+}
+
+/// All connections are taken while those of the crawl are lost: it waits for its turn, and goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_free_connections_is_waited_for() {
+    // Twelve for all but superusers.
+    let options = "-c max_connections=15 -c superuser_reserved_connections=3";
+    let Some(server) = Server::start_with(options).or_else(missing) else {
+        return;
+    };
+    let db = database_of(&server.url).await;
+    super::run(
+        &db,
+        "CREATE ROLE crawler LOGIN; ALTER DATABASE postgres OWNER TO crawler",
+    )
+    .await;
+    let path = db.rsplit('/').next().unwrap();
+    super::run(
+        &db,
+        &format!("ALTER DATABASE {path} OWNER TO crawler; GRANT ALL ON SCHEMA public TO crawler"),
+    )
+    .await;
+    let own = db.replace("nephila@", "crawler@");
+    let bed = Bed::new(own.clone()).await;
+    let running: Vec<_> = (0..3).map(|_| bed.fleet.spawn()).collect();
+    bed.wait_for(SITES * PAGES / 3).await;
+    // Each time that the crawl loses one, somebody else takes it.
+    let mut others = Vec::new();
+    while others.len() < 12 {
+        let lose = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+          WHERE usename = 'crawler' AND application_name = 'nephila'";
+        number(&db, lose).await;
+        let other = own.clone() + "?application_name=other";
+        while let Ok(one) = PgConnection::connect(&other).await {
+            others.push(one);
+        }
+    }
+    let refused = || server.log().matches("FATAL:").count();
+    let (hits, before) = (bed.hits(), refused());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Pauses grow from 50 ms, for each of some calls that each process makes at a time.
+    let tries = refused() - before;
+    assert!((1..3 * 8 * 7).contains(&tries), "{tries} tries");
+    // Nothing is sent for a lease that nobody can prolong.
+    assert!(
+        bed.hits() - hits < SITES * 20,
+        "{} requests",
+        bed.hits() - hits
+    );
+    drop(others);
+    for process in running {
+        process.finish().await;
+    }
     bed.check(&db).await;
 }
 

@@ -108,6 +108,11 @@ impl Server {
         self.control(&["-m", "immediate", "-w", "stop"]);
     }
 
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.data.with_extension("log")).unwrap()
+    }
+
     /// Has it read its settings anew.
     pub(crate) fn reload(&self) {
         self.control(&["reload"]);
