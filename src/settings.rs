@@ -375,7 +375,7 @@ impl Default for Settings {
             max_query_mixes: 20_000,
             max_same_pages: 200,
             max_body: 16 * 1024 * 1024,
-            max_bytes_in_flight: 8 * 1024 * 1024,
+            max_bytes_in_flight: 4 * 1024 * 1024,
             max_header_bytes: 256 * 1024,
             max_redirects: 10,
             follow_refresh: true,

@@ -159,7 +159,7 @@ fn options() -> SqliteConnectOptions {
         .busy_timeout(Duration::from_secs(10))
         .foreign_keys(false)
         // The system's file cache does the work; a large cache of our own only doubles it.
-        .pragma("cache_size", "-16000")
+        .pragma("cache_size", "-8000")
         .pragma("temp_store", "MEMORY")
         .statement_cache_capacity(200)
         // Rows of a whole statement fit, so that the two threads need not wait for each other.
