@@ -210,6 +210,9 @@ fn run(line: CommandLine, arguments: &[OsString]) -> Result<u8, Failure> {
     {
         return Ok(code);
     }
+    if common.log_format == logs::LogFormat::Json {
+        output::say_as_logs();
+    }
     let screen = output::screen();
     logs::start(common.log_format, &screen)?;
     panics::watch();

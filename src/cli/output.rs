@@ -1,6 +1,7 @@
 //! The two streams: data and messages.
 
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout};
+use std::sync::OnceLock;
 
 use crate::ui::{Screen, Style};
 
@@ -21,12 +22,24 @@ pub(super) fn stdout_style() -> Style {
 
 /// How standard error looks.
 pub(super) fn style() -> Style {
-    Style::of(io::stderr().is_terminal(), variable)
+    match LOGS.get() {
+        Some(_) => Style::PLAIN,
+        None => Style::of(io::stderr().is_terminal(), variable),
+    }
+}
+
+/// Set if standard error is for programs that read logs.
+static LOGS: OnceLock<Screen> = OnceLock::new();
+
+/// From now on every line on standard error is an object.
+pub(super) fn say_as_logs() {
+    LOGS.get_or_init(Screen::of_logs);
 }
 
 /// Standard error as a screen.
 pub(super) fn screen() -> Screen {
-    Screen::new(style().terminal)
+    let logs = LOGS.get().cloned();
+    logs.unwrap_or_else(|| Screen::new(style().terminal))
 }
 
 /// An environment variable, if it is set and readable.
@@ -36,5 +49,8 @@ pub(super) fn variable(name: &str) -> Option<String> {
 
 /// A line on standard error. If that is closed, nobody wants to know.
 pub(super) fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    match LOGS.get() {
+        Some(logs) => logs.say(line),
+        None => Screen::new(false).say(line),
+    }
 }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use unicode_width::UnicodeWidthChar;
 
+use crate::clock;
+
 /// Columns and rows of a terminal that does not tell them.
 const UNKNOWN: (usize, usize) = (80, 24);
 
@@ -19,6 +21,7 @@ pub struct Screen {
     /// What stands at the bottom.
     lines: Arc<Mutex<Vec<String>>>,
     draws: bool,
+    as_logs: bool,
 }
 
 impl Screen {
@@ -27,12 +30,26 @@ impl Screen {
         Self {
             lines: Arc::default(),
             draws,
+            as_logs: false,
+        }
+    }
+
+    /// Standard error for programs that read logs: every line is an object.
+    pub fn of_logs() -> Self {
+        Self {
+            as_logs: true,
+            ..Self::new(false)
         }
     }
 
     /// Writes a line that scrolls. A standard error that is closed is nobody's concern.
     pub fn say(&self, line: &str) {
-        self.write(format!("{line}\n").as_bytes());
+        if self.as_logs {
+            line.lines()
+                .for_each(|line| self.write(as_log(line).as_bytes()));
+        } else {
+            self.write(format!("{line}\n").as_bytes());
+        }
     }
 
     /// Replaces the lines at the bottom.
@@ -59,6 +76,26 @@ impl Screen {
             emit(&repaint(lines.len(), text, &lines, size()));
         }
     }
+}
+
+/// A line for people as an object like those of logs; one that is an object already stays as it is.
+fn as_log(line: &str) -> String {
+    if line.starts_with("{\"") {
+        return format!("{line}\n");
+    }
+    let message = line.trim();
+    let level = match message.split(':').next() {
+        Some("error") => "ERROR",
+        Some("warning") => "WARN",
+        _ => "INFO",
+    };
+    let object = serde_json::json!({
+        "timestamp": clock::now(),
+        "level": level,
+        "message": message,
+        "target": "nephila",
+    });
+    format!("{object}\n")
 }
 
 /// In one write, so that nothing flickers.
@@ -147,6 +184,26 @@ mod tests {
         check("日本語", 5, "日本");
         check("\x1b[1mbold\x1b[0m text", 6, "\x1b[1mbold\x1b[0m t\x1b[0m");
         check("\x1b[33mlong", 2, "\x1b[33mlo\x1b[0m");
+    }
+
+    #[test]
+    fn lines_are_objects_among_logs() {
+        let check = |line: &str, level: &str, message: &str| {
+            let object: serde_json::Value = serde_json::from_str(&as_log(line)).unwrap();
+            assert_eq!(
+                (&object["level"], &object["message"]),
+                (&level.into(), &message.into())
+            );
+            assert!(
+                object["timestamp"]
+                    .as_str()
+                    .is_some_and(|at| at.ends_with('Z'))
+            );
+        };
+        check("error: no such host", "ERROR", "error: no such host");
+        check("warning: slow", "WARN", "warning: slow");
+        check("     more \"of\" it", "INFO", "more \"of\" it");
+        assert_eq!(as_log("{\"pages\":1}"), "{\"pages\":1}\n");
     }
 
     #[test]

@@ -115,13 +115,16 @@ async fn a_look_and_logs() {
     for line in stderr.lines() {
         let line = line.unwrap();
         if line.contains("\"answered\"") && answered.is_none() {
-            answered = Some(line);
+            answered = Some(line.clone());
             let kill = Command::new("kill")
                 .args(["-USR1", &child.id().to_string()])
                 .status();
             assert!(kill.unwrap().success());
-        } else if !line.starts_with('{') {
-            looked.push(line);
+        }
+        // Everything is an object: what people are told, too.
+        let object: serde_json::Value = serde_json::from_str(&line).expect(&line);
+        if object["target"] == "nephila" {
+            looked.push(object["message"].as_str().unwrap().to_owned());
         }
     }
     assert_eq!(child.wait().unwrap().code(), Some(0));
@@ -137,7 +140,13 @@ async fn a_look_and_logs() {
     );
     assert_eq!(span["host"], "127.0.0.1");
     let looked = looked.join("\n");
-    for part in ["limited by ", "hosts: 1 leased", "requests: ", "steps: "] {
+    for part in [
+        "limited by ",
+        "hosts: 1 leased",
+        "requests: ",
+        "steps: ",
+        "\u{2713} books",
+    ] {
         assert!(looked.contains(part), "{part} in\n{looked}");
     }
 }
