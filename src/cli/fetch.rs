@@ -9,6 +9,7 @@ use url::Url;
 use super::failure::Failure;
 use super::looker::{LookFlags, Looker};
 use super::output;
+use super::visitor::Visitor;
 use crate::engine::{Fetcher, leads_on, parse_limits};
 use crate::fetch::{FetchError, Middlewares, Next};
 use crate::page::{Context, Page};
@@ -60,9 +61,10 @@ impl Fetch {
             spider,
             settings,
             fetcher,
+            ..
         } = self.look.looker()?;
         fetcher.trust(&url);
-        let request = Request::new(url, StepRef::named("fetch"));
+        let mut request = Request::new(url, StepRef::named("fetch"));
         if self.curl {
             let spider = spider.as_deref();
             let request = sent(spider, &request).await?;
@@ -74,6 +76,15 @@ impl Fetch {
             )?;
             to.flush()?;
             return Ok(0);
+        }
+        if let Some(spider) = spider.as_deref() {
+            let (settings, fetcher) = (&settings, &fetcher);
+            let visitor = Visitor {
+                spider,
+                settings,
+                fetcher,
+            };
+            request.session = visitor.log_in().await?;
         }
         let shown = Shown {
             settings: &settings,
@@ -221,7 +232,13 @@ impl Shown<'_> {
         };
         let text = is_text(response).then(|| {
             let (_, encoding) = charset::decode(response.header("content-type"), &response.body);
-            format!(" read as {}", encoding.name())
+            // Whatever was guessed of it, it is that, too.
+            let name = if response.body.is_ascii() && encoding != encoding_rs::UTF_8 {
+                "ASCII"
+            } else {
+                encoding.name()
+            };
+            format!(" read as {name}")
         });
         let wire = match response.wire_bytes {
             wire if wire == response.body.len() as u64 || response.source != Source::Network => {

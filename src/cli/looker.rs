@@ -4,15 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http::{HeaderValue, header};
+use tokio::sync::OnceCell;
 use url::Url;
 
 use super::failure::Failure;
 use super::fetch;
 use super::flags::SpiderFlags;
 use super::spiders;
+use super::visitor::Visitor;
 use crate::engine::{Fetcher, page_context};
 use crate::page::Page;
-use crate::request::{Request, Response, StepRef};
+use crate::request::{Request, Response, Session, StepRef};
 use crate::settings::Settings;
 use crate::spider::Spider;
 
@@ -41,6 +43,7 @@ impl LookFlags {
                 spider: None,
                 settings,
                 fetcher,
+                session: OnceCell::new(),
             });
         };
         let made = self.flags.make(name)?;
@@ -48,6 +51,7 @@ impl LookFlags {
             fetcher: Fetcher::new(Some(&*made.spider), &made.json(), &made.settings)?,
             spider: Some(made.spider),
             settings: made.settings,
+            session: OnceCell::new(),
         })
     }
 }
@@ -57,6 +61,8 @@ pub(super) struct Looker {
     pub(super) spider: Option<Arc<dyn Spider>>,
     pub(super) settings: Settings,
     pub(super) fetcher: Fetcher,
+    /// Once somebody is logged in.
+    session: OnceCell<Session>,
 }
 
 impl Looker {
@@ -72,6 +78,16 @@ impl Looker {
             return of_file(path).map(Some);
         }
         let url = fetch::url(target, example)?;
+        if let Some(spider) = self.spider.as_deref() {
+            let (settings, fetcher) = (&self.settings, &self.fetcher);
+            let visitor = Visitor {
+                spider,
+                settings,
+                fetcher,
+            };
+            let session = self.session.get_or_try_init(|| visitor.log_in()).await?;
+            return visitor.visit(url, None, session.clone()).await;
+        }
         self.fetcher.trust(&url);
         let request = Request::new(url, StepRef::named("look"));
         fetch::follow(&self.settings, &self.fetcher, request).await

@@ -59,6 +59,7 @@ mod stats;
 mod table;
 mod trial;
 mod view;
+mod visitor;
 mod warc;
 
 use std::ffi::OsString;

@@ -5,9 +5,9 @@ use super::fetch;
 use super::flags::SpiderFlags;
 use super::project::Project;
 use super::trial::step_for;
+use super::visitor::Visitor;
 use super::{output, spiders};
 use crate::engine::{Fetcher, try_step};
-use crate::request::{Request, StepRef};
 use crate::testing::Fixture;
 use crate::ui::{clean, plural};
 
@@ -69,9 +69,12 @@ impl Snap {
             );
         }
         let fetcher = Fetcher::new(Some(spider), &made.json(), settings)?;
-        fetcher.trust(&url);
-        let request = Request::new(url, StepRef::named(step.name));
-        let Some(response) = fetch::follow(settings, &fetcher, request).await? else {
+        let visitor = Visitor {
+            spider,
+            settings,
+            fetcher: &fetcher,
+        };
+        let Some(response) = visitor.see(url, Some(step.name)).await? else {
             return Ok(1);
         };
         let step_args = self.step_args.as_deref();

@@ -9,12 +9,13 @@ use super::fetch;
 use super::flags::SpiderFlags;
 use super::format::{Format, FormatFlag};
 use super::list::number;
+use super::visitor::Visitor;
 use super::{output, spiders};
 use crate::engine::{Fetcher, Tried, try_step};
 use crate::export::Export;
 use crate::item::{Kind, Record, Value};
 use crate::page::Traced;
-use crate::request::{Request, StepRef, without_logins};
+use crate::request::without_logins;
 use crate::settings::url_pattern;
 use crate::spider::{Spider, StepInfo};
 use crate::ui::{bytes, clean, plural};
@@ -64,9 +65,12 @@ impl Try {
         let (spider, settings) = (&*made.spider, &made.settings);
         let step = step_for(spider, self.step.as_deref(), &url)?;
         let fetcher = Fetcher::new(Some(spider), &made.json(), settings)?;
-        fetcher.trust(&url);
-        let request = Request::new(url, StepRef::named(step.name));
-        let Some(response) = fetch::follow(settings, &fetcher, request).await? else {
+        let visitor = Visitor {
+            spider,
+            settings,
+            fetcher: &fetcher,
+        };
+        let Some(response) = visitor.see(url, Some(step.name)).await? else {
             return Ok(1);
         };
         let status = response.status;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::CrawlError;
 use super::{rules, run};
 use crate::fetch::{DynFetch, FailureKind, FetchError, HttpFetch, Middlewares};
 use crate::policy::robots::Robots;
-use crate::request::{Request, Response, origin_of};
+use crate::request::{Request, Response, Session, origin_of};
 use crate::settings::Settings;
 use crate::spider::Spider;
 
@@ -96,6 +97,19 @@ impl Fetcher {
     /// What kept the answer from coming.
     pub async fn fetch(&self, request: &Request) -> Result<Response, FetchError> {
         self.fetch.fetch(request).await
+    }
+
+    /// Sends a header with all requests of a session to the origin of `url`: what a login keeps.
+    pub(crate) fn keep_header(
+        &self,
+        session: &Session,
+        url: &Url,
+        name: &HeaderName,
+        value: HeaderValue,
+    ) {
+        if let Ok(identity) = self.http.sessions().identity(session) {
+            identity.keep_header(url, name, value);
+        }
     }
 
     /// The headers that go out with `request`, as far as they are known before.

@@ -132,3 +132,93 @@ fn all_fields_of_a_file_are_tried_though_the_first_fails() {
     let error = "error: field `title`: `h1.titel` matches nothing (`h1` matches 1)\n";
     assert!(ran.stderr.ends_with(error), "{}", ran.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_behind_a_login() {
+    let site = site().await;
+    let folder = Folder::new();
+    folder.write(
+        "mine.toml",
+        &"start = '{site}orders'
+        [settings]
+        secrets = { password = { env = 'SHOP_PASSWORD' } }
+        [login]
+        url = '{site}login'
+        form = 'form.login'
+        fields = { user = 'ann', pass = { secret = 'password' } }
+        check = 'tr.order'
+        [step.orders.item]
+        each = 'tr.order'
+        fields = { number = 'td.id' }"
+            .replace("{site}", site.url().as_str()),
+    );
+    let orders = format!("{}orders", site.url());
+    let run = |args: &[&str], password: &str| {
+        let mut command = folder.nephila(args);
+        command
+            .env("SHOP_PASSWORD", password)
+            .stdin(std::process::Stdio::null());
+        super::Ran::from(&command.output().unwrap())
+    };
+    let ran = run(&["try", "mine.toml", &orders], "secret");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains("\"field\":\"number\""),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stderr.starts_with("     login  as mine does\n"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!ran.stderr.contains("secret"), "{}", ran.stderr);
+    let ran = run(&["snap", "mine.toml", &orders], "secret");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let ran = run(&["fetch", &orders, "--as", "mine.toml"], "secret");
+    assert!(
+        ran.stdout.contains("class=\"order\"") || ran.stdout.contains("class=order"),
+        "{}",
+        ran.stdout
+    );
+    let ran = run(&["try", "mine.toml", &orders], "wrong");
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("error: login failed: "),
+        "{}",
+        ran.stderr
+    );
+    let ran = folder.run(&format!("try mine.toml {orders}"));
+    let unset =
+        "error: login failed: the environment variable `SHOP_PASSWORD` of a secret is not set\n";
+    assert!(ran.stderr.ends_with(unset), "{}", ran.stderr);
+}
+
+#[test]
+fn a_start_url_is_asked_for_as_by_the_spider() {
+    let server = super::server::serve_with(|path, header| match path {
+        "/graphql"
+            if header
+                .to_ascii_lowercase()
+                .contains("content-type: application/json") =>
+        {
+            (200, "{\"users\":[{\"id\":7}]}".to_owned())
+        }
+        "/graphql" => (400, "no".to_owned()),
+        _ => (404, String::new()),
+    });
+    let folder = Folder::new();
+    let url = format!("http://{server}/graphql");
+    folder.write(
+        "users.toml",
+        &format!(
+            "start = ['http://{server}/other', {{ url = '{url}', json = {{ query = '{{ users {{ id }} }}' }} }}]
+            [step.users.item]
+            each = 'json:users[*]'
+            fields = {{ id = 'json:id' }}"
+        ),
+    );
+    let ran = folder.run(&format!("try users.toml {url}"));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(rows(&ran.stdout)[0]["value"], "7");
+}
