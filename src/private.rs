@@ -11,7 +11,7 @@ pub use inventory;
 use serde::de::DeserializeOwned;
 
 use crate::item::{Column, Item, ItemError, Schema, Value};
-use crate::page::{FieldError, Page, Selector};
+use crate::page::{FieldError, Page, Rule, Scope, Selector};
 use crate::request::{Result, StepRef};
 use crate::spider::{Named, Spider, Yield};
 
@@ -109,6 +109,11 @@ pub fn or_else<T>(
         Err(error) if error.is_nothing() => Ok(default()),
         read => read,
     }
+}
+
+/// Looks for the fields after one that failed, where somebody wants to know what they find.
+pub fn look_on(scope: &Scope<'_>, rules: &[Rule], failed: &FieldError) {
+    scope.look_on(rules, failed);
 }
 
 /// A selector that `css!` has checked.

@@ -135,7 +135,8 @@ fn respelt(scope: Scope<'_>, within: ElementRef<'_>, css: &str) -> Option<String
             _ => Some(&names.tags),
         };
         let near = known
-            .filter(|known| !known.contains(name))
+            // Of one letter every other is near.
+            .filter(|known| name.len() > 1 && !known.contains(name))
             .and_then(|known| closest(name, known.iter().copied()));
         form.push_str(near.unwrap_or(name));
         rest = &rest[end..];
@@ -182,6 +183,7 @@ mod tests {
         check("b::attr(title)", Some("`b` has no attribute"));
         check("p:not(.price)", Some("`p` matches 1"));
         check("article", None);
+        check("u", None);
         check("xpath://p.a", None);
     }
 

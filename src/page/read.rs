@@ -283,6 +283,13 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// Takes note of what a rule finds, without reading it.
+    pub(super) fn look(&self, rule: &Rule) {
+        let selector = self.chosen(rule);
+        self.page
+            .trace(Some(rule), selector, &self.found(rule, selector));
+    }
+
     /// The error of a field whose rule matches nothing.
     pub fn nothing(&self, rule: &Rule) -> FieldError {
         self.field_error(rule, &rule.selector, Miss::Nothing)

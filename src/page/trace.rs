@@ -1,7 +1,7 @@
 //! What selectors found, taken note of for `nephila try`.
 
-use super::found::Found;
-use super::{Page, Rule, Selector};
+use super::found::{Found, Scope};
+use super::{FieldError, Page, Rule, Selector};
 
 /// One look for something on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,18 @@ impl Page {
         let mut traced = traced.borrow_mut();
         if traced.len() < MOST {
             traced.push(looked);
+        }
+    }
+}
+
+impl Scope<'_> {
+    /// Looks for the fields after one that failed: who tries a step wants to see what they find, too.
+    pub(crate) fn look_on(&self, rules: &[Rule], failed: &FieldError) {
+        if self.page.is_traced() {
+            let rest = rules.iter().skip_while(|rule| rule.field() != failed.field);
+            for rule in rest.skip(1) {
+                self.look(rule);
+            }
         }
     }
 }

@@ -128,7 +128,7 @@ fn errors_name_field_and_text() {
     );
     check(
         "<h1>A</h1><p class=prize>7</p>",
-        "field `price`: `p.price` matches nothing (`p` matches 1)",
+        "field `price`: `p.price` matches nothing (`p.prize` matches 1)",
     );
     check(
         "<h1>A</h1><p class=price>Call us</p>",

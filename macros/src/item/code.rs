@@ -149,7 +149,11 @@ fn extract(item: &Item) -> TokenStream {
                 ::std::thread_local! {
                     static RULES: [::nephila::page::Rule; #count] = [#(#rules),*];
                 }
-                RULES.with(|rules| ::core::result::Result::Ok(Self { #(#values),* }))
+                RULES.with(|rules| {
+                    let read = || ::core::result::Result::Ok(Self { #(#values),* });
+                    let read: ::core::result::Result<Self, ::nephila::page::FieldError> = read();
+                    read.inspect_err(|error| ::nephila::private::look_on(scope, rules, error))
+                })
             }
         }
     }

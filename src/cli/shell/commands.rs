@@ -290,7 +290,8 @@ fn help() -> crate::Result {
         let _ = writeln!(text, "{command:<20} {does}");
     }
     text += "A line that is no command is a selector, in the notation of items: h1, a::attr(href), xpath://h1,\n\
-             json:$.title, ld:Product >> json:name, script#data >> json:$.books[*]";
+             json:$.title, ld:Product >> json:name, script#data >> json:$.books[*], meta:og:title, link:next, main:, feed:,\n\
+             xml:item, csv:, table:table, micro:Product";
     print(&text)
 }
 

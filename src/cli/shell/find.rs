@@ -225,7 +225,7 @@ fn add(path: &str, found: &mut Vec<String>) {
 }
 
 /// Things that the page's JSON-LD describes, with their types.
-fn described(page: &Page) -> Vec<(String, Value)> {
+pub(super) fn described(page: &Page) -> Vec<(String, Value)> {
     let scripts: Vec<String> = page
         .get("script[type='application/ld+json']::text")
         .unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::commands::COMMANDS;
+use super::find::described;
 use crate::page::Page;
 
 /// Words of a kind that are kept.
@@ -14,6 +15,8 @@ pub(super) struct Words {
     classes: BTreeSet<String>,
     ids: BTreeSet<String>,
     attributes: BTreeSet<String>,
+    /// Types of what its JSON-LD describes.
+    things: BTreeSet<String>,
 }
 
 impl Words {
@@ -36,6 +39,7 @@ impl Words {
                 }
             }
         }
+        words.things = described(page).into_iter().map(|(kind, _)| kind).collect();
         words
     }
 
@@ -62,10 +66,15 @@ impl Words {
             let mut found: Vec<String> = fixed(&names);
             found.extend(takes(&self.tags));
             found
-        } else if before.ends_with("::attr(") || before.ends_with('[') || before.ends_with('@') {
+        } else if before.ends_with("::attr(") {
+            let names = takes(&self.attributes).into_iter();
+            names.map(|name| name + ")").collect()
+        } else if before.ends_with("ld:") || before.trim() == "ld" {
+            takes(&self.things)
+        } else if before.ends_with('[') || before.ends_with('@') {
             takes(&self.attributes)
         } else if before.ends_with("::") {
-            fixed(&["text", "attr(", "html"])
+            fixed(&["text", "attr(", "html", "markdown"])
         } else if before.ends_with(':') {
             fixed(&[
                 "has(",
@@ -93,7 +102,8 @@ mod tests {
 
     #[test]
     fn the_pages_own_words() {
-        let html = "<main id=main><p class='price price-old' data-n=3>x<p class=stars>y</main>";
+        let html = "<main id=main><p class='price price-old' data-n=3>x<p class=stars>y</main>\
+                    <script type=application/ld+json>{\"@type\": \"Product\"}</script>";
         let page = Page::from_html("http://e.x/", html).unwrap();
         let words = Words::of(&page);
         let check = |line: &str, start: usize, expected: &[&str]| {
@@ -109,7 +119,7 @@ mod tests {
         check("css #m", 5, &["main"]);
         check("css ma", 4, &["main"]);
         check("css p[da", 6, &["data-n"]);
-        check("css p::attr(d", 12, &["data-n"]);
+        check("css p::attr(d", 12, &["data-n)"]);
         check("css p::t", 7, &["text"]);
         check("css p:ha", 6, &["has("]);
         check("xpath //p[@cl", 11, &["class"]);
@@ -118,5 +128,7 @@ mod tests {
         check("xp", 0, &["xpath"]);
         check("p.st", 2, &["stars"]);
         check("json $.st", 7, &[]);
+        check("ld P", 3, &["Product"]);
+        check("ld:", 3, &["Product"]);
     }
 }

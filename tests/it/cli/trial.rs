@@ -95,6 +95,9 @@ fn a_step_that_fails() {
         (&all[0]["field"], &all[0]["from"]),
         (&"title".into(), &"<h1>x</h1>".into())
     );
+    // And what the fields after it find.
+    let stars = all.iter().find(|row| row["field"] == "stars").unwrap();
+    assert_eq!(stars["matches"], 0, "{stars}");
     let ran = folder.run(&format!("try books http://{server}/n --step book"));
     assert_eq!(ran.code, 1);
     assert!(
