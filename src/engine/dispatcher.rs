@@ -82,6 +82,8 @@ pub(super) enum Message {
         key: HostKey,
         group: String,
         delay: Duration,
+        /// Whether no other process has the group.
+        is_ours: Result<bool, StoreError>,
     },
     /// A request was not sent after all; so many tries of it had failed before.
     Unsent(TicketKey, u16),
@@ -403,10 +405,18 @@ impl Dispatcher {
                 hop,
                 took,
             } => self.robots_answered(host, slot, *hop, took),
-            Message::Grouped { key, group, delay } => {
-                self.asking -= 1;
-                self.join(key, &group, delay);
-            }
+            Message::Grouped {
+                key,
+                group,
+                delay,
+                is_ours,
+            } => self.answered(is_ours, |this, is_ours| {
+                if is_ours {
+                    this.join(key, &group, delay);
+                } else {
+                    this.frontier.leave(key);
+                }
+            }),
             Message::Unsent(key, tries) => {
                 self.fetching -= 1;
                 self.frontier.fetched(key.host, tries);

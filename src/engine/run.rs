@@ -204,8 +204,11 @@ pub(super) fn built_in(
 /// Tells the store which hosts share a pace, as far as that is known before they are asked, and which of them
 /// are divided among processes; how they are.
 async fn group_hosts(settings: &Settings, store: &dyn Store) -> Result<Shares, StoreError> {
-    if settings.politeness == PolitenessBy::Domain {
-        store.group_by(domain_of);
+    match settings.politeness {
+        PolitenessBy::Host => {}
+        PolitenessBy::Domain => store.group_by(domain_of),
+        // Addresses are found out when a host is leased.
+        PolitenessBy::Address => store.group_by(|_| None),
     }
     store.share(Shares::new(settings)).await
 }

@@ -182,12 +182,18 @@ impl Dispatcher {
             PolitenessBy::Domain => self.join(key, registrable(&url), delay),
             PolitenessBy::Address => {
                 self.asking += 1;
-                let sender = self.sender.clone();
+                let (store, sender) = (Arc::clone(&self.store), self.sender.clone());
                 self.spawn(async move {
                     let name = url.host_str().unwrap_or_default();
                     let address = address_of(name).await;
                     let group = address.map_or_else(|| name.to_owned(), |ip| ip.to_string());
-                    let message = Message::Grouped { key, group, delay };
+                    let is_ours = store.join_group(key, group.clone()).await;
+                    let message = Message::Grouped {
+                        key,
+                        group,
+                        delay,
+                        is_ours,
+                    };
                     let _ = sender.send(message).await;
                 });
             }

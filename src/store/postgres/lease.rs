@@ -14,7 +14,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection};
 
 use super::error::Failure;
-use super::{Active, Cells, Inner, cell, live, pages, shares};
+use super::{Active, Cells, Inner, cell, links, live, pages, shares};
 use crate::clock;
 use crate::request::HostKey;
 use crate::store::{Host, Rest, RobotsFile};
@@ -104,6 +104,39 @@ pub(super) async fn lease(
     writer.stray = false;
     writer.held.extend(leased.iter().map(|host| host.key));
     Ok(leased)
+}
+
+/// Notes the group of a leased host; whether no other process has hosts of it.
+///
+/// The group is locked in a statement of its own, as in [`lease`]: of two processes that find out at once, the
+/// second sees what the first has.
+pub(super) async fn join_group(
+    inner: Arc<Inner>,
+    host: HostKey,
+    group: String,
+) -> Result<bool, Failure> {
+    let active = inner.active()?;
+    let pace = links::pace(&active, &group);
+    let mut writer = inner.writer.lock().await;
+    let mut transaction = writer.link.ready().await?.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(pace)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("UPDATE host SET pace = $2 WHERE id = $1 AND run = $3")
+        .bind(host.0)
+        .bind(pace)
+        .bind(active.run)
+        .execute(&mut *transaction)
+        .await?;
+    let is_others = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM host WHERE pace = $1 AND run IS NOT NULL AND run <> $2)",
+    )
+    .bind(pace)
+    .bind(active.run);
+    let is_others: bool = is_others.fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(!is_others)
 }
 
 async fn take_due(

@@ -336,6 +336,13 @@ fn stops<'batch>(pages: &[(usize, &'batch PageCommit)], writer: &Writer) -> Vec<
     };
     ended.filter_map(stop).collect()
 }
+/// The hash of a group of hosts by its name.
+pub(super) fn pace(active: &Active, group: &str) -> i64 {
+    let mut hasher = SipHasher13::new_with_keys(active.crawl.unsigned_abs(), 0);
+    hasher.write(group.as_bytes());
+    hasher.finish() as i64
+}
+
 /// Hashes of the groups of hosts; one for each host, as far as there are groups.
 fn paces<'a>(
     inner: &Inner,
@@ -343,11 +350,7 @@ fn paces<'a>(
     requests: impl Iterator<Item = &'a NewRequest>,
 ) -> Vec<Option<i64>> {
     let group_of = inner.group_of.get();
-    let pace = |origin: &str| {
-        let mut hasher = SipHasher13::new_with_keys(active.crawl.unsigned_abs(), 0);
-        hasher.write(group_of?(origin)?.as_bytes());
-        Some(hasher.finish() as i64)
-    };
+    let pace = |origin: &str| Some(pace(active, &group_of?(origin)?));
     // Most requests of a batch are of few hosts.
     let mut known = HashMap::<&str, Option<i64>>::new();
     let paces = requests.map(|new| {

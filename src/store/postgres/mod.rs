@@ -99,7 +99,7 @@ impl Outage {
             return;
         }
         let now = Instant::now();
-        let patience = (end - now).as_secs();
+        let patience = (end - now).as_secs_f64().round();
         tracing::warn!("{reason}; trying again, with growing pauses, for {patience} s at the most");
         *since = Some(now);
     }
@@ -336,6 +336,12 @@ impl Store for Postgres {
     fn group_by(&self, of: fn(&str) -> Option<String>) {
         // A store is told once; another crawl of this process has the same settings or another store.
         let _ = self.0.group_of.set(of);
+    }
+
+    fn join_group(&self, host: HostKey, group: String) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.patient(PATIENCE, move |inner| {
+            lease::join_group(inner, host, group.clone())
+        })
     }
 
     fn share(&self, wanted: Shares) -> BoxFuture<'_, Result<Shares, StoreError>> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use nephila::settings::PolitenessBy;
 use nephila::site::Site;
 use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,7 +40,7 @@ impl Bed {
             fleet: Fleet {
                 starts,
                 db,
-                by_domain: false,
+                politeness: PolitenessBy::Host,
                 processes: 1,
             },
         }

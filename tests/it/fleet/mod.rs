@@ -48,8 +48,8 @@ struct Visit {
 struct Fleet {
     starts: Vec<Url>,
     db: String,
-    /// The hosts of a domain share one pace.
-    by_domain: bool,
+    /// Whose pace a host keeps.
+    politeness: PolitenessBy,
     /// So many processes share a host.
     processes: usize,
 }
@@ -87,9 +87,7 @@ impl Fleet {
                 };
                 settings.host.insert("127.0.0.1".to_owned(), shared);
             }
-            if self.by_domain {
-                settings.politeness = PolitenessBy::Domain;
-            }
+            settings.politeness = self.politeness;
         });
         crawl.run().await.unwrap().stop
     }
@@ -206,7 +204,7 @@ async fn processes_die_and_stand_still_and_the_crawl_is_whole() {
     let fleet = Fleet {
         starts: sites.iter().map(|site| site.page(&start)).collect(),
         db: db.clone(),
-        by_domain: false,
+        politeness: PolitenessBy::Host,
         processes: 1,
     };
     let mut random = fastrand::Rng::with_seed(7);

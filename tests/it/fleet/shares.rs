@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use nephila::settings::PolitenessBy;
 use nephila::site::Site;
 
 use super::{
@@ -23,7 +24,7 @@ async fn processes_share_a_host() {
     let fleet = Fleet {
         starts: vec![site.page(&start)],
         db: db.clone(),
-        by_domain: false,
+        politeness: PolitenessBy::Host,
         processes: PROCESSES,
     };
     let mut running: Vec<_> = (0..PROCESSES).map(|_| fleet.spawn()).collect();
