@@ -210,7 +210,11 @@ async fn group_hosts(settings: &Settings, store: &dyn Store) -> Result<Shares, S
         // Addresses are found out when a host is leased.
         PolitenessBy::Address => store.group_by(|_| None),
     }
-    store.share(Shares::new(settings)).await
+    let shares = Shares::new(settings);
+    if shares.is_empty() && settings.host.values().any(|host| host.processes > Some(1)) {
+        tracing::warn!("`processes` needs `politeness = \"host\"`: no host is divided");
+    }
+    store.share(shares).await
 }
 
 /// The registrable domain of an origin.

@@ -70,8 +70,14 @@ impl CopySource {
         // Before its tables are brought up to date: they must be there.
         super::PostgresReader::open(url).await?;
         let mut db = transaction(&server, "BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
-        let one = fold::parts(&mut db).await;
-        one.map_err(|failure| failure.at(&server.name))?;
+        let ready = async {
+            fold::parts(&mut db).await?;
+            let only = sqlx::raw_sql("SET TRANSACTION READ ONLY");
+            only.execute(&mut db).await?;
+            Ok(())
+        };
+        let ready: Result<(), Failure> = ready.await;
+        ready.map_err(|failure| failure.at(&server.name))?;
         Ok(Self {
             db,
             name: server.name,

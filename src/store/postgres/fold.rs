@@ -71,9 +71,6 @@ pub(super) async fn parts(db: &mut PgConnection) -> Result<(), Failure> {
         stand_before(db, table, &seen).await?;
     }
     stand_before(db, "host", &HOST.replace("/*schema*/", &quote(&schema))).await?;
-    sqlx::raw_sql("SET TRANSACTION READ ONLY")
-        .execute(db)
-        .await?;
     Ok(())
 }
 

@@ -108,8 +108,9 @@ pub(super) async fn lease(
 
 /// Notes the group of a leased host; whether no other process has hosts of it.
 ///
-/// The group is locked in a statement of its own, as in [`lease`]: of two processes that find out at once, the
-/// second sees what the first has.
+/// The group is locked in a statement of its own, as in [`lease`], after its name is to be seen: of two processes
+/// that find out at once, at least one sees the other. Nobody waits for the lock: who does not get it gives the host
+/// back, and comes by it as by any host whose group is known.
 pub(super) async fn join_group(
     inner: Arc<Inner>,
     host: HostKey,
@@ -118,25 +119,30 @@ pub(super) async fn join_group(
     let active = inner.active()?;
     let pace = links::pace(&active, &group);
     let mut writer = inner.writer.lock().await;
-    let mut transaction = writer.link.ready().await?.begin().await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(pace)
-        .execute(&mut *transaction)
-        .await?;
+    let db = writer.link.ready().await?;
     sqlx::query("UPDATE host SET pace = $2 WHERE id = $1 AND run = $3")
         .bind(host.0)
         .bind(pace)
         .bind(active.run)
-        .execute(&mut *transaction)
+        .execute(&mut *db)
         .await?;
-    let is_others = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM host WHERE pace = $1 AND run IS NOT NULL AND run <> $2)",
-    )
-    .bind(pace)
-    .bind(active.run);
-    let is_others: bool = is_others.fetch_one(&mut *transaction).await?;
+    let mut transaction = db.begin().await?;
+    let mut is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
+        .bind(pace)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if is_ours {
+        is_ours = sqlx::query_scalar(
+            "SELECT NOT EXISTS
+               (SELECT 1 FROM host WHERE pace = $1 AND run IS NOT NULL AND run <> $2)",
+        )
+        .bind(pace)
+        .bind(active.run)
+        .fetch_one(&mut *transaction)
+        .await?;
+    }
     transaction.commit().await?;
-    Ok(!is_others)
+    Ok(is_ours)
 }
 
 async fn take_due(

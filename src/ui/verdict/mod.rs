@@ -195,7 +195,8 @@ fn unknown_step(to: &mut Lines<'_>, step: &str, run: &Statistics) {
         "requests are queued for step `{step}`, which spider `{spider}` does not have"
     ));
     to.note(&format!(
-        "nothing is lost. Renamed? add #[step(was = \"{step}\")] above its new name; or start anew with --fresh"
+        "nothing is lost. Renamed? add #[step(was = \"{step}\")] above its new name (TOML: was = [\"{step}\"]); \
+         known to another version of the spider? run that; or start anew with --fresh"
     ));
     to.more(&format!(
         "or drop them:  nephila retry{} {} --step {step} --discard",
