@@ -1,7 +1,9 @@
 //! A server that can't be used: what each command says, with which code it ends, and that no password is told.
 
+use std::process::Stdio;
+
 use super::{Folder, site};
-use crate::postgres;
+use crate::postgres::{self, Server, database_of, missing};
 
 /// Commands that need the database, as one types them after `nephila`.
 const COMMANDS: &[&str] = &[
@@ -93,4 +95,50 @@ async fn what_is_wrong_with_a_place_is_told() {
     assert_eq!(said.code, 2);
     let expected = "does not exist (`createdb` makes one)";
     assert!(said.stderr.contains(expected), "{}", said.stderr);
+}
+
+/// An outage is said once when it begins and once when it ends, by each process; who comes second says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_told_once() {
+    let Some(server) = Server::start().or_else(missing) else {
+        return;
+    };
+    let db = database_of(&server.url).await;
+    let (folder, site) = (Folder::new(), site().await);
+    let start = || {
+        let url = site.url();
+        let line = [
+            "crawl",
+            url.as_str(),
+            "--db",
+            &db,
+            "-s",
+            "delay=20ms",
+            "-s",
+            "lease=2s",
+        ];
+        let mut command = folder.nephila(&line);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let wait_for = async |hits: usize| {
+        while site.hits() < hits {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let first = start();
+    wait_for(5).await;
+    let second = start();
+    wait_for(20).await;
+    tokio::task::block_in_place(|| server.restart());
+    for (process, begins) in [(first, ""), (second, "joining links: ")] {
+        let ended = tokio::task::spawn_blocking(|| process.wait_with_output());
+        let output = ended.await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        for (text, times) in [("trying again", 1), ("answers again, after", 1)] {
+            assert_eq!(said.matches(text).count(), times, "{text}: {said}");
+        }
+        assert!(said.contains(begins), "{said}");
+    }
 }
