@@ -17,6 +17,7 @@ use url::Url;
 
 use super::dispatcher::Message;
 use super::event::{Event, PageEvent};
+use super::lanes::Turn;
 use super::shared::Shared;
 use crate::item::Record;
 use crate::request::HostKey;
@@ -43,6 +44,8 @@ pub(super) enum Entry {
 pub(super) struct Finished {
     pub(super) commit: PageCommit,
     pub(super) event: PageEvent,
+    /// Is given back once the page is stored.
+    pub(super) turn: Option<Turn>,
 }
 
 /// Where committed items go besides the store.
@@ -131,6 +134,7 @@ impl Committer {
             batch,
             events,
             sent,
+            turns: _held,
         } = work;
         let batch = Arc::new(batch);
         match self.commit(&batch).await {
@@ -277,6 +281,8 @@ struct Work {
     batch: Batch,
     events: Vec<PageEvent>,
     sent: Option<u64>,
+    /// Given back once it is done.
+    turns: Vec<Turn>,
 }
 
 impl Work {
@@ -292,12 +298,14 @@ impl Work {
             batch: Batch::default(),
             events: Vec::new(),
             sent: None,
+            turns: Vec::new(),
         };
         for entry in entries {
             match entry {
                 Entry::Page(finished) => {
                     work.batch.pages.push(finished.commit);
                     work.events.push(finished.event);
+                    work.turns.extend(finished.turn);
                 }
                 Entry::Seeds(seeds) => work.batch.seeds.extend(seeds),
                 Entry::Seeded { sent, complete } => {
@@ -353,6 +361,7 @@ fn split(batch: Batch, events: Vec<PageEvent>, sent: Option<u64>) -> Vec<Work> {
         batch: rest,
         events: Vec::new(),
         sent,
+        turns: Vec::new(),
     }];
     all.extend(pages.into_iter().zip(events).map(|(page, event)| Work {
         batch: Batch {
@@ -361,6 +370,7 @@ fn split(batch: Batch, events: Vec<PageEvent>, sent: Option<u64>) -> Vec<Work> {
         },
         events: vec![event],
         sent: None,
+        turns: Vec::new(),
     }));
     all
 }
@@ -391,5 +401,6 @@ fn give_up(batch: &Batch, mut events: Vec<PageEvent>, error: &StoreError) -> Wor
         batch,
         events,
         sent: None,
+        turns: Vec::new(),
     }
 }

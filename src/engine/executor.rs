@@ -21,7 +21,7 @@ use super::life;
 use super::login::Pass;
 use super::shared::Shared;
 use super::step;
-use super::watchdog::{Held, SEATS, StepThread, Watched};
+use super::watchdog::{Held, SEATS, Seat, StepThread, Watched};
 use crate::panics;
 use crate::request::{Response, Result, without_logins};
 use crate::spider::{Login, Seeds};
@@ -294,12 +294,13 @@ impl Worker {
                 let _ = self.dispatcher.send(returned).await;
                 return;
             };
+            seat.keep(turn);
             let shared = Arc::clone(&self.shared);
             tokio::task::spawn_local(async move {
-                seat.watch(run(&shared, job, &held)).await;
+                seat.watch(run(&shared, job, &held, &seat)).await;
                 // The seat is free before its permit is.
                 drop(seat);
-                drop((permit, turn));
+                drop(permit);
             });
             // What has been begun goes first, and other threads have their share.
             tokio::task::yield_now().await;
@@ -329,16 +330,23 @@ impl Worker {
     }
 }
 
+/// Requests and items of a huge page from which on the next one waits until they are stored: all in memory
+/// at once would be too much.
+const LARGE_COMMIT: usize = 5_000;
+
 /// Runs a job to its end, whatever that is.
-async fn run(shared: &Shared, job: Job, held: &Held) {
+async fn run(shared: &Shared, job: Job, held: &Held, seat: &Seat) {
     if let Some(finished) = fatal(shared, held) {
         return life::commit(shared, finished).await;
     }
     let span = life::span(shared, &held.ticket);
     let finished = AssertUnwindSafe(step::run(shared, job, held).instrument(span)).catch_unwind();
-    let finished = finished
+    let mut finished = finished
         .await
         .unwrap_or_else(|panic| held.failed("panic", panics::described(&*panic)));
+    if finished.commit.requests.len() + finished.commit.records.len() >= LARGE_COMMIT {
+        finished.turn = seat.take_turn();
+    }
     life::commit(shared, finished).await;
 }
 

@@ -34,8 +34,10 @@ pub(super) struct Waiting {
     turn: Arc<Semaphore>,
 }
 
-/// A job, and the right to do it where only one may.
-pub(super) type Next = (Job, Option<OwnedSemaphorePermit>);
+/// The right to do what only so many may do at a time.
+pub(super) type Turn = OwnedSemaphorePermit;
+/// A job, and the right to do it if it is huge.
+pub(super) type Next = (Job, Option<Turn>);
 
 /// Lanes to so many threads.
 pub(super) fn lanes(threads: usize) -> (Lanes, Waiting) {

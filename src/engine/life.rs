@@ -472,5 +472,9 @@ pub(super) fn finished(ticket: &Ticket, verdict: Verdict, took: Duration) -> Fin
         truncation: None,
     };
     let commit = PageCommit::new(ticket, verdict);
-    Finished { commit, event }
+    Finished {
+        commit,
+        event,
+        turn: None,
+    }
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::committer::Finished;
 use super::deaths::Deaths;
+use super::lanes::Turn;
 use super::life;
 use crate::store::{PageState, Ticket, Verdict};
 
@@ -34,7 +35,7 @@ pub(super) struct StepThread {
     /// Its number, and where it notes whose step it is at.
     notes: Option<(usize, Arc<Deaths>)>,
     /// None once the thread was given up.
-    seats: Mutex<Option<Vec<Option<Held>>>>,
+    seats: Mutex<Option<Vec<Option<Seated>>>>,
     /// Ends the thread as soon as it can be.
     pub(super) end: CancellationToken,
     /// Makes it look for jobs.
@@ -50,6 +51,12 @@ pub(super) struct Held {
     pub(super) status: u16,
     pub(super) took: Duration,
     pub(super) bytes: u64,
+}
+
+struct Seated {
+    held: Held,
+    /// What only so many may have: it goes on to others if the thread is given up.
+    turn: Option<Turn>,
 }
 
 impl Held {
@@ -88,7 +95,7 @@ impl StepThread {
             seats.len() - 1
         });
         let seq = held.ticket.key.seq;
-        seats[number] = Some(held);
+        seats[number] = Some(Seated { held, turn: None });
         Some(Seat {
             thread: Arc::clone(self),
             number,
@@ -119,15 +126,17 @@ impl StepThread {
     /// All that is in its hands.
     pub(super) fn all(&self) -> Vec<Held> {
         let seats = self.seats();
-        let held = seats.iter().flatten().flatten();
-        held.cloned().collect()
+        let seated = seats.iter().flatten().flatten();
+        seated.map(|seated| seated.held.clone()).collect()
     }
 
     /// What is being polled.
     pub(super) fn at(&self) -> Option<Held> {
         let seat = self.poll.load(Ordering::Relaxed) & SEAT;
         let number = (seat as usize).checked_sub(1)?;
-        self.seats().as_ref()?.get(number)?.clone()
+        let seats = self.seats();
+        let seated = seats.as_ref()?.get(number)?.as_ref()?;
+        Some(seated.held.clone())
     }
 
     /// Takes all that is in its hands, what is being polled first; it will end, and is waited for no
@@ -137,12 +146,13 @@ impl StepThread {
         self.end.cancel();
         self.leave();
         let seats = self.seats().take()?;
-        let mut others: Vec<_> = seats.into_iter().flatten().collect();
+        let seated = seats.into_iter().flatten();
+        let mut others: Vec<_> = seated.map(|seated| seated.held).collect();
         others.retain(|held| held.ticket.key != stuck.ticket.key);
         Some((stuck, others))
     }
 
-    fn seats(&self) -> MutexGuard<'_, Option<Vec<Option<Held>>>> {
+    fn seats(&self) -> MutexGuard<'_, Option<Vec<Option<Seated>>>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -155,6 +165,22 @@ pub(super) struct Seat {
 }
 
 impl Seat {
+    /// Keeps a turn until the seat is left, or the thread given up.
+    pub(super) fn keep(&self, turn: Option<Turn>) {
+        let _before = self.swap(turn);
+    }
+
+    /// Takes the turn out.
+    pub(super) fn take_turn(&self) -> Option<Turn> {
+        self.swap(None)
+    }
+
+    fn swap(&self, turn: Option<Turn>) -> Option<Turn> {
+        let mut seats = self.thread.seats();
+        let seated = seats.as_mut()?.get_mut(self.number)?.as_mut()?;
+        std::mem::replace(&mut seated.turn, turn)
+    }
+
     /// Runs `job`, noting when it is polled.
     pub(super) async fn watch(&self, job: impl Future<Output = ()>) {
         let mut job = pin!(job);

@@ -253,3 +253,53 @@ async fn a_crawl_whose_steps_never_come_back_breaks() {
     assert_eq!(reason, "33 steps did not come back");
     assert!(report.statistics.failed < 60);
 }
+
+/// Of huge pages one is read at a time: what a lost thread held of that right goes on to the next.
+#[tokio::test]
+async fn a_huge_page_whose_step_spins_does_not_hold_up_the_others() {
+    let huge = |title: &str| format!("<h1>{title}</h1>{}", " ".repeat(1 << 20));
+    let url = |name: &str| format!("http://huge.example/{name}");
+    let pages = nephila::testing::Pages::new()
+        .html(&url("spins"), huge("a"))
+        .html(&url("1"), huge("b"))
+        .html(&url("2"), huge("c"));
+    let signs = Arc::<Signs>::default();
+    let spider = Huge {
+        signs: Arc::clone(&signs),
+    };
+    let report = Crawl::new(spider)
+        .db("sqlite::memory:")
+        .with(|settings| {
+            settings.step_timeout = Duration::from_secs(1);
+            settings.step_threads = Some(2);
+            settings.delay = Some(Duration::ZERO);
+        })
+        .fetch(pages)
+        .run()
+        .await;
+    signs.release();
+    let report = report.unwrap();
+    assert_eq!(report.stop, Stop::Finished);
+    assert_eq!((report.statistics.pages, report.statistics.failed), (2, 1));
+    assert_eq!(report.statistics.errors[0].reason, "step_stuck");
+}
+
+#[derive(Default)]
+struct Huge {
+    signs: Arc<Signs>,
+}
+
+#[spider(start = [
+    "http://huge.example/spins",
+    "http://huge.example/1",
+    "http://huge.example/2",
+])]
+impl Huge {
+    async fn read(&self, page: Page) -> Result<Visit> {
+        let spins = page.url().path() == "/spins";
+        while spins && !self.signs.released.load(Ordering::SeqCst) {
+            std::hint::spin_loop();
+        }
+        page.item()
+    }
+}
