@@ -91,13 +91,12 @@ impl Crawl {
 
     pub(super) async fn run(self, db: Option<&str>, screen: &Screen) -> Result<u8, Failure> {
         let mut args = self.args.args()?;
-        let name = if self.is_url() {
+        let spider = if self.is_url() {
             args.insert("start".to_owned(), self.target.clone());
-            spiders::GENERIC
+            spiders::generic(&args)?
         } else {
-            &self.target
+            spiders::make(&self.target, &args)?
         };
-        let spider = spiders::make(name, &args)?;
         let project = Project::find()?;
         let own = Some((spider.name(), spider.settings()));
         let (settings, _) = project.settings(own, &self.flags.layer()?)?;

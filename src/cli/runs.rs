@@ -72,7 +72,12 @@ pub(super) fn spider_of(crawl: &CrawlRow, source: &str) -> Result<Arc<dyn Spider
     let args: Args = serde_json::from_str(&crawl.args).map_err(|error| {
         Failure::broken(format!("the arguments of crawl {}: {error}", crawl.id))
     })?;
-    spiders::make(source, &args)
+    let of_a_site = source == spiders::GENERIC && args.contains_key("start");
+    match spiders::make(source, &args) {
+        // A file here has the same name.
+        Err(_) if of_a_site => spiders::generic(&args),
+        made => made,
+    }
 }
 
 /// The command that crawls the same again.

@@ -71,6 +71,14 @@ pub(super) fn make(name: &str, args: &Args) -> Result<Arc<dyn Spider>, Failure> 
     named(name)?.make(args)
 }
 
+/// Makes the spider that follows the links of any site, whatever else is called like it here.
+pub(super) fn generic(args: &Args) -> Result<Arc<dyn Spider>, Failure> {
+    match find(GENERIC).filter(|_| is_bundled()) {
+        Some(registration) => Known::Rust(registration).make(args),
+        None => make(GENERIC, args),
+    }
+}
+
 fn named(name: &str) -> Result<Known, Failure> {
     let in_file = files().into_iter().find(|known| known.name() == name);
     match (find(name), in_file) {

@@ -25,7 +25,10 @@ impl Form {
         let selector = selector.as_selector()?;
         let elements = root.css(&selector)?;
         let Some(form) = elements.first() else {
-            return Err(format!("no form: `{}` matches nothing", selector.source()).into());
+            let source = selector.source();
+            let nearest = root.page().nearest(source);
+            let nearest = nearest.map_or_else(String::new, |nearest| format!(" ({nearest})"));
+            return Err(format!("no form: `{source}` matches nothing{nearest}").into());
         };
         if form.name() != "form" {
             let (source, name) = (selector.source(), form.name());

@@ -176,6 +176,23 @@ fn mistakes_in_files() {
     );
 }
 
+/// The spider of `nephila crawl URL` is called so, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_called_links() {
+    let site = site().await;
+    let folder = folder_with(&[(
+        "links.toml",
+        "start = '{site}'\n[args]\nsite = ''\n[step.a.submit]\nform = 'from'\nstep = 'a'",
+    )]);
+    let ran = folder.run(&format!("crawl {} --limit 3 --db site.db", site.url()));
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    let ran = folder.run("resume --limit 2 --db site.db");
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    let ran = folder.run(&format!("crawl links -a site={}login", site.url()));
+    let error = "failed: no form: `from` matches nothing (`form` matches 1)";
+    assert!(ran.stderr.contains(error), "{}", ran.stderr);
+}
+
 #[test]
 fn the_schema_is_current() {
     let schema = Folder::new().run("schema").stdout;
