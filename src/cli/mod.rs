@@ -279,7 +279,7 @@ fn block_on(command: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Fa
 async fn keep_heap_small<T>() -> T {
     let mut pages = nephila_heap::FreePages::default();
     loop {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         pages.give_back();
     }
 }
