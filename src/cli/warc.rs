@@ -118,13 +118,24 @@ impl Warc {
         let cannot = |error: std::io::Error| cannot("read", path, &error);
         let file = File::open(path).map_err(cannot)?;
         let archive = WarcReader::new(file, settings.max_body).map_err(cannot)?;
-        let mut count = 0;
+        let (mut count, mut unread) = (0, 0);
         for record in archive {
             let (response, at) = record.map_err(cannot)?;
             let step = step_for(spider, self.step.as_deref(), &response.url)?;
+            let status = response.status;
+            if !status.is_success() && !step.accepts.contains(&status.as_u16()) {
+                unread += 1;
+                continue;
+            }
             let stored = kept.keep(step.name, &response, at);
             stored.map_err(|error| Failure::usage(format!("can't keep a page: {error}")))?;
             count += 1;
+        }
+        if unread > 0 {
+            let unread = plural(unread, "page");
+            output::say(&format!(
+                "  {unread} left out, of a status that their step does not read"
+            ));
         }
         output::say(&format!(
             "  {} kept of {}; read them:  nephila reparse {}",

@@ -172,6 +172,18 @@ async fn web_archives() {
         "crawl shop.toml --cache dev --fresh --progress none -s robots=ignore",
     );
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+    // Of what others have archived, pages that no step would read are left out.
+    let answer = "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n\r\nno";
+    let record = format!(
+        "WARC/1.1\r\nWARC-Type: response\r\nWARC-Target-URI: {url}book/0\r\nWARC-Date: 2026-01-02T03:04:05Z\r\n\
+         WARC-Record-ID: <urn:uuid:07e877cb-4563-4f78-96a0-5eb8e3e46907>\r\n\
+         Content-Type: application/http;msgtype=response\r\nContent-Length: {}\r\n\r\n{answer}\r\n\r\n",
+        answer.len()
+    );
+    folder.write("gone.warc", &record);
+    let ran = run(&folder, "warc shop.toml --import gone.warc");
+    let said = "  1 page left out, of a status that their step does not read\n  0 pages kept of gone.warc;";
+    assert!(ran.stderr.starts_with(said), "{}", ran.stderr);
     folder.write("b.warc", "<html>");
     let wrong = run(&folder, "warc shop.toml --import b.warc");
     assert_eq!(wrong.code, 2);
