@@ -49,6 +49,13 @@ impl Failure {
         }
     }
 
+    /// Whether the server is there, and says that it has no room or has not started yet.
+    pub(super) fn is_not_now(&self) -> bool {
+        let Self::Sql(error) = self else { return false };
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        matches!(code.as_deref(), Some("53300" | "57P03"))
+    }
+
     /// Whether the values are at fault: their type, their size.
     pub(super) fn is_of_data(&self) -> bool {
         matches!(self, Self::Sql(error) if kind(error) == Kind::Data)

@@ -50,7 +50,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::postgres::{PgRow, Postgres as Database};
+use sqlx::postgres::{PgConnection, PgRow, Postgres as Database};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -211,7 +211,7 @@ impl Postgres {
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
         let server = Server::parse(url)?;
         let mut writer = Writer::new(server.clone());
-        let db = writer.link.ready().await;
+        let db = wait_for_turn(&mut writer.link, &server.name).await;
         let db = db.map_err(|failure| error::open(failure, &server.name))?;
         connect::migrate(db, &server.name).await?;
         Ok(Self(Arc::new(Inner {
@@ -277,6 +277,24 @@ impl Postgres {
                 .map_err(|error| StoreError::Database(format!("its task ended: {error}")))?
         })
     }
+}
+
+/// The first connection: a server that answers that it can't have it now is asked again for a while.
+async fn wait_for_turn<'a>(
+    link: &'a mut Link,
+    name: &str,
+) -> Result<&'a mut PgConnection, Failure> {
+    let end = Instant::now() + LAST_PATIENCE;
+    let mut pause = Duration::from_millis(100);
+    while let Err(failure) = link.ready().await {
+        if !failure.is_not_now() || Instant::now() + pause > end {
+            return Err(failure);
+        }
+        tracing::warn!("{name}: {}; trying again in {pause:?}", failure.message());
+        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        pause *= 2;
+    }
+    link.ready().await
 }
 
 impl Inner {

@@ -253,10 +253,16 @@ async fn a_server_without_free_connections_is_waited_for() {
         "{} requests",
         bed.hits() - hits
     );
+    // Who begins now waits, too.
+    let late = tokio::spawn(async move { nephila::store::open(&own).await.map(drop) });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!late.is_finished());
     drop(others);
+    late.await.unwrap().unwrap();
     for process in running {
         process.finish().await;
     }
+    late.finish().await;
     bed.check(&db).await;
 }
 
