@@ -211,7 +211,7 @@ impl Postgres {
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
         let server = Server::parse(url)?;
         let mut writer = Writer::new(server.clone());
-        let db = wait_for_turn(&mut writer.link, &server.name).await;
+        let db = Box::pin(wait_for_turn(&mut writer.link, &server.name)).await;
         let db = db.map_err(|failure| error::open(failure, &server.name))?;
         connect::migrate(db, &server.name).await?;
         Ok(Self(Arc::new(Inner {

@@ -262,7 +262,6 @@ async fn a_server_without_free_connections_is_waited_for() {
     for process in running {
         process.finish().await;
     }
-    late.finish().await;
     bed.check(&db).await;
 }
 
