@@ -25,6 +25,7 @@ mod items;
 mod lease;
 mod links;
 mod live;
+mod outage;
 mod pages;
 mod reader;
 mod report;
@@ -44,18 +45,19 @@ pub(super) use self::reader::PostgresReader;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::postgres::{PgConnection, PgRow, Postgres as Database};
+use sqlx::postgres::{PgRow, Postgres as Database};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use self::connect::{Link, Server};
 use self::error::Failure;
+use self::outage::Outage;
 use self::skew::Skew;
 use self::table::Table;
 use self::take::Desk;
@@ -85,32 +87,6 @@ struct Inner {
     outage: Outage,
     /// Names the group of an origin whose pace it keeps; none: every host has its own.
     group_of: OnceLock<fn(&str) -> Option<String>>,
-}
-
-/// Since when calls have failed that are tried again: told once, however many they are.
-#[derive(Default)]
-struct Outage(StdMutex<Option<Instant>>);
-
-impl Outage {
-    fn note(&self, reason: &str, end: Instant) {
-        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if since.is_some() {
-            tracing::debug!("{reason}; trying again");
-            return;
-        }
-        let now = Instant::now();
-        let patience = (end - now).as_secs_f64().round();
-        tracing::warn!("{reason}; trying again, with growing pauses, for {patience} s at the most");
-        *since = Some(now);
-    }
-
-    fn is_over(&self, server: &str) {
-        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(since) = since.take() {
-            let seconds = since.elapsed().as_secs_f64();
-            tracing::warn!("{server} answers again, after {seconds:.1} s");
-        }
-    }
 }
 
 /// The connection that writes, and what it knows of the committed database.
@@ -211,7 +187,7 @@ impl Postgres {
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
         let server = Server::parse(url)?;
         let mut writer = Writer::new(server.clone());
-        let db = Box::pin(wait_for_turn(&mut writer.link, &server.name)).await;
+        let db = Box::pin(outage::wait_for_turn(&mut writer.link, &server.name)).await;
         let db = db.map_err(|failure| error::open(failure, &server.name))?;
         connect::migrate(db, &server.name).await?;
         Ok(Self(Arc::new(Inner {
@@ -277,24 +253,6 @@ impl Postgres {
                 .map_err(|error| StoreError::Database(format!("its task ended: {error}")))?
         })
     }
-}
-
-/// The first connection: a server that answers that it can't have it now is asked again for a while.
-async fn wait_for_turn<'a>(
-    link: &'a mut Link,
-    name: &str,
-) -> Result<&'a mut PgConnection, Failure> {
-    let end = Instant::now() + LAST_PATIENCE;
-    let mut pause = Duration::from_millis(100);
-    while let Err(failure) = link.ready().await {
-        if !failure.is_not_now() || Instant::now() + pause > end {
-            return Err(failure);
-        }
-        tracing::warn!("{name}: {}; trying again in {pause:?}", failure.message());
-        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-        pause *= 2;
-    }
-    link.ready().await
 }
 
 impl Inner {
