@@ -16,6 +16,15 @@
 //! | `patterns_are_matched_in_linear_time` | Scrapy, urllib3 | CVE-2024-1892, CVE-2021-33503 |
 //! | `private_addresses_are_refused_however_they_are_written` | SSRF filters of many | CVE-2021-28918, CVE-2024-29415 |
 //! | `a_cached_page_is_for_whom_it_was_made` | shared caches of many, by RFC 9111 (3.5 and 4.1) | |
+//!
+//! Others are tested where their subject is:
+//!
+//! | test | what happened to | as |
+//! |---|---|---|
+//! | `fetch::proxies::own_proxy_authorization_goes_nowhere`, `sessions::advisory_proxy_credentials_on_retry` | Scrapy | GHSA-9x8m-2xpf-crp3 |
+//! | `downloads::names_by_url_stay_in_the_folder`, `downloads::a_link_in_the_folder_leads_nowhere` | downloaders of many: path traversal | |
+//! | `page::sitemap` (unit test `no_entity_is_expanded_and_no_file_read`) | parsers of XML: external entities and bombs of them | |
+//! | `cli::fetch::nothing_from_pages_commands_the_terminal` | terminals: escapes in titles and headers | |
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};

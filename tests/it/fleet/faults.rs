@@ -69,7 +69,9 @@ impl Bed {
             let log = site.log();
             assert!(log.iter().all(|hit| hit.open == 1), "two at once: {log:?}");
             let lag = lag(&log, DELAY);
-            assert!(lag < DELAY * 20, "closer by {lag:?}");
+            // A second is what a lost first packet takes, and a busy machine adds to it. Two that ask at once
+            // for as long as a server is away would be twice as much.
+            assert!(lag < DELAY * 40, "closer by {lag:?}");
         }
     }
 }
