@@ -68,9 +68,8 @@ pub(super) async fn check(db: &Path) {
     let mut file = open(&copy).await;
     let integrity = column(&mut file, "PRAGMA integrity_check").await;
     assert_eq!(integrity, ["ok"]);
-    for (laws, needs) in [(LAWS, "run"), (ITEM_LAWS, "nodes")] {
-        let exists = format!("SELECT name FROM sqlite_schema WHERE name = '{needs}'");
-        if column(&mut file, &exists).await.is_empty() {
+    for (laws, needs) in [(LAWS, SCHEMA), (ITEM_LAWS, ITEMS)] {
+        if column(&mut file, needs).await.is_empty() {
             continue;
         }
         for (law, query) in laws {
@@ -78,6 +77,12 @@ pub(super) async fn check(db: &Path) {
         }
     }
 }
+
+/// Finds something once the schema is whole. A process that dies before leaves the schema of an older version, and
+/// has crawled nothing.
+const SCHEMA: &str = "SELECT name FROM pragma_table_info('seen') WHERE name = 'key'";
+/// The same for the tables of items.
+const ITEMS: &str = "SELECT name FROM sqlite_schema WHERE name = 'nodes'";
 
 /// All rows that matter, sorted.
 pub(super) async fn outcome(db: &Path) -> Vec<String> {
