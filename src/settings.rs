@@ -479,6 +479,20 @@ impl Settings {
         let root = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
         Some(root.join("nephila"))
     }
+
+    /// What a login of a session may ask for, or why it is not to be had: the crawl's secrets, and over them
+    /// the session's own.
+    pub(crate) fn secrets_of(
+        &self,
+        session: Option<&str>,
+    ) -> BTreeMap<String, Result<String, String>> {
+        let own = session.and_then(|name| self.sessions.get(name));
+        let own = own.into_iter().flat_map(|session| &session.secrets);
+        let revealed = |secret: &Secret| secret.reveal().map_err(|error| error.to_string());
+        let all = self.secrets.iter().chain(own);
+        all.map(|(name, secret)| (name.clone(), revealed(secret)))
+            .collect()
+    }
 }
 
 /// What keeps one pace.

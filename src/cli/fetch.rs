@@ -84,7 +84,8 @@ impl Fetch {
                 settings,
                 fetcher,
             };
-            request.session = visitor.log_in().await?;
+            let session = visitor.log_in().await?;
+            request = visitor.request(request.url, None, session).await;
         }
         let shown = Shown {
             settings: &settings,

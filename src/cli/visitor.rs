@@ -1,6 +1,5 @@
 //! Asking for one page as a spider does: logged in, and in the way in which it asks for it itself.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use url::Url;
@@ -9,7 +8,7 @@ use super::failure::Failure;
 use super::{fetch, output};
 use crate::engine::Fetcher;
 use crate::request::{Request, Response, Session, StepRef};
-use crate::settings::{Secret, Settings};
+use crate::settings::Settings;
 use crate::spider::{Ask, Login, Seeds, Spider};
 use crate::ui::clean;
 
@@ -43,6 +42,17 @@ impl Visitor<'_> {
         step: Option<&'static str>,
         session: Session,
     ) -> Result<Option<Response>, Failure> {
+        let request = self.request(url, step, session).await;
+        fetch::follow(self.settings, self.fetcher, request).await
+    }
+
+    /// How it is asked for.
+    pub(super) async fn request(
+        &self,
+        url: Url,
+        step: Option<&'static str>,
+        session: Session,
+    ) -> Request {
         let mut request = match self.seed(&url, step).await {
             Some(seed) => seed,
             None => Request::new(url, StepRef::named(step.unwrap_or("look"))),
@@ -51,7 +61,7 @@ impl Visitor<'_> {
             request.session = session;
         }
         self.fetcher.trust(&request.url);
-        fetch::follow(self.settings, self.fetcher, request).await
+        request
     }
 
     /// Logs in, if the spider does: as the first of its sessions, if it names some.
@@ -65,7 +75,8 @@ impl Visitor<'_> {
             "     login  as {} does",
             clean(self.spider.name())
         ));
-        let (login, mut asks) = Login::channel(session.clone(), self.secrets());
+        let (login, mut asks) =
+            Login::channel(session.clone(), self.settings.secrets_of(session.name()));
         let mut outcome = self.spider.login(login);
         let outcome = loop {
             tokio::select! {
@@ -93,16 +104,6 @@ impl Visitor<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The secrets that the spider may ask for.
-    fn secrets(&self) -> BTreeMap<String, Result<String, String>> {
-        let own = self.settings.sessions.values().next().into_iter();
-        let own = own.flat_map(|session| &session.secrets);
-        let revealed = |secret: &Secret| secret.reveal().map_err(|error| error.to_string());
-        let all = self.settings.secrets.iter().chain(own);
-        all.map(|(name, secret)| (name.clone(), revealed(secret)))
-            .collect()
     }
 
     /// The start URL that it is, if the spider asks for it by more than its URL.

@@ -4,7 +4,7 @@
 //! is under way. The login itself is user code on a thread of its own; what it asks for is fetched
 //! by the task of the request that started it, each time in its host's turn.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,7 +23,6 @@ use super::rules::{self, Rules};
 use super::shared::Shared;
 use crate::policy::redirect;
 use crate::request::{Request, Response, Session, Source, StoredCookie, origin_of};
-use crate::settings::Secret;
 use crate::spider::{Ask, Login, NoSecret};
 use crate::store::Ticket;
 
@@ -354,7 +353,8 @@ impl Flight<'_> {
     async fn fly(&mut self) -> Result<(), Fault> {
         // Turns and answers have limits of their own; this is for the code between them.
         let limit = self.shared.settings.timeout * 2;
-        let (login, mut asks) = Login::channel(self.session.clone(), self.secrets());
+        let secrets = self.shared.settings.secrets_of(self.session.name());
+        let (login, mut asks) = Login::channel(self.session.clone(), secrets);
         let end = CancellationToken::new();
         let _end = end.clone().drop_guard();
         let mut outcome = run_login(self.shared, login, end);
@@ -394,20 +394,6 @@ impl Flight<'_> {
             }
         }
         Err(Fault::Failed(format!("it asks more than {MAX_ASKS} times")))
-    }
-
-    /// The crawl's, and over them the session's own.
-    fn secrets(&self) -> BTreeMap<String, Result<String, String>> {
-        let settings = &self.shared.settings;
-        let own = self
-            .session
-            .name()
-            .and_then(|name| settings.sessions.get(name));
-        let own = own.into_iter().flat_map(|session| &session.secrets);
-        let revealed = |secret: &Secret| secret.reveal().map_err(|error| error.to_string());
-        let all = settings.secrets.iter().chain(own);
-        all.map(|(name, secret)| (name.clone(), revealed(secret)))
-            .collect()
     }
 
     fn keep(&mut self, url: &Url, name: &HeaderName, value: HeaderValue) {
