@@ -24,6 +24,8 @@ mod field_error;
 mod form;
 mod found;
 mod json;
+mod leads;
+mod leave;
 mod links;
 mod markdown;
 mod matching;
@@ -65,24 +67,18 @@ use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use scraper::Html;
 use serde::de::DeserializeOwned;
-use url::{Position, Url};
+use url::Url;
 
 use documents::Documents;
 use effort::Effort;
-use nephila_notation::Find;
 use parse::Parsed;
 use text::Text;
 
-use crate::item::{Item, Record};
-use crate::request::{
-    KnownLinks, Referrer, ReferrerPolicy, Refresh, Request, RequestBuilder, Response, Result,
-    Session, Step, StepRef, Terms, WebLink,
-};
+use crate::request::{KnownLinks, ReferrerPolicy, Response, Result, Session};
 use crate::settings::{ErrorBudget, Settings};
 
 /// A fetched page in a step's hands. Clones are handles to the same page.
@@ -231,81 +227,6 @@ impl Page {
         &self.0.response.headers
     }
 
-    /// The links of all `Link` headers, in order.
-    pub fn header_links(&self) -> Vec<WebLink> {
-        let headers = self.headers().get_all(http::header::LINK);
-        let links =
-            |value: &http::HeaderValue| WebLink::parse(&String::from_utf8_lossy(value.as_bytes()));
-        headers.iter().flat_map(links).collect()
-    }
-
-    /// Where the first `Link` header of a relation leads, relative to the page's own URL: many APIs
-    /// name their next page so.
-    ///
-    /// ```
-    /// # use nephila::prelude::*;
-    /// # #[derive(Default)] struct Api;
-    /// # #[spider(start = "http://127.0.0.1:1/")]
-    /// # impl Api {
-    /// async fn list(&self, page: Page) -> Result {
-    ///     if let Some(next) = page.header_link("next") {
-    ///         page.visit(next, Self::list)?;
-    ///     }
-    ///     Ok(())
-    /// }
-    /// # }
-    /// ```
-    pub fn header_link(&self, rel: &str) -> Option<Url> {
-        let links = self.header_links();
-        let mut links = links.iter().filter(|link| link.has_rel(rel));
-        links.find_map(|link| self.url().join(&link.target).ok())
-    }
-
-    /// Where links of a relation lead that are the page's as a whole: by its `Link` headers, then by its
-    /// `<link>` elements, if it is HTML.
-    fn links_of(&self, rel: &str) -> Vec<Url> {
-        let headers = self.header_links().into_iter();
-        let headers = headers.filter(|link| link.has_rel(rel));
-        let mut urls: Vec<Url> = headers
-            .filter_map(|link| self.url().join(&link.target).ok())
-            .collect();
-        if self.is_html() {
-            let is_of = |element: &scraper::ElementRef<'_>| {
-                let mut own = element
-                    .attr("rel")
-                    .unwrap_or_default()
-                    .split_ascii_whitespace();
-                own.any(|own| own.eq_ignore_ascii_case(rel))
-            };
-            let hrefs = self.elements_named("link").filter(is_of);
-            let hrefs = hrefs.filter_map(|link| link.attr("href"));
-            urls.extend(hrefs.filter_map(|href| self.resolve_at(self.base(), href).ok()));
-        }
-        urls
-    }
-
-    /// Where the page leads by itself, and after how long: by its `Refresh` header, else by its first
-    /// `<meta http-equiv=refresh>`. None if that is the page itself, or no web page.
-    pub fn refresh(&self) -> Option<(Duration, Url)> {
-        let header = self.headers().get(http::header::REFRESH);
-        let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let refresh = header
-            .as_deref()
-            .and_then(|text| self.led_by(text, self.url()));
-        let (delay, url) = refresh.or_else(|| refresh::of_html(self))?;
-        let is_own = url[..Position::AfterQuery] == self.url()[..];
-        (!is_own && matches!(url.scheme(), "http" | "https")).then_some((delay, url))
-    }
-
-    fn led_by(&self, text: &str, base: &Url) -> Option<(Duration, Url)> {
-        let refresh = Refresh::parse(text)?;
-        let url = match refresh.target {
-            "" => self.url().clone(),
-            target => self.resolve_at(base, target).ok()?,
-        };
-        Some((refresh.delay, url))
-    }
-
     /// The body as bytes, content encodings undone.
     pub fn body(&self) -> &[u8] {
         &self.0.response.body
@@ -402,158 +323,6 @@ impl Page {
         let items = items.collect();
         rows.end(self)?;
         Ok(items)
-    }
-
-    /// Emits an item: it is checked now and stored with the page.
-    ///
-    /// # Errors
-    /// [`ItemError`](crate::item::ItemError): which field can't be stored, and why.
-    pub fn emit(&self, item: impl Item) -> Result {
-        let record = item.into_record()?;
-        self.0.emitted.borrow_mut().records.push(record);
-        Ok(())
-    }
-
-    /// Emits a checked row, for items without a type.
-    pub fn emit_record(&self, record: Record) {
-        self.emitted_mut().records.push(record);
-    }
-
-    /// Takes the items that were emitted so far: for a pipeline, which emits what it keeps.
-    pub(crate) fn take_records(&self) -> Vec<Record> {
-        std::mem::take(&mut self.emitted_mut().records)
-    }
-
-    /// Counts an item that a pipeline dropped.
-    pub(crate) fn count_dropped(&self, table: String, reason: String) {
-        self.emitted_mut().drop_item(table, reason);
-    }
-
-    fn count_bad_rows(&self, rows: impl Iterator<Item = BadRows>) {
-        self.emitted_mut().bad_rows.extend(rows);
-    }
-
-    fn may_have_bad_rows(&self, bad: u64, all: u64) -> bool {
-        self.0.context.bad_rows.allows(bad, all)
-    }
-
-    /// Downloads what every match links to (`src` of an image, `href` of a link, or the attribute that
-    /// the selector takes) into the folder of the setting `files`, and returns their number. Each is a
-    /// request like any other; once it is there, the table `file` has a row for it.
-    ///
-    /// # Errors
-    /// If the selector does not parse.
-    pub fn download(&self, selector: impl AsSelector) -> Result<usize> {
-        self.follow(selector, StepRef::file())
-    }
-
-    /// Requests every link that matches (`href`, else `src`, else `action`, or the attribute that
-    /// the selector takes) and returns their number. Duplicates and links out of scope cost nothing.
-    ///
-    /// # Errors
-    /// If the selector does not parse or the step is none.
-    pub fn follow<M>(&self, selector: impl AsSelector, step: impl Step<M>) -> Result<usize> {
-        let (selector, step) = (selector.as_selector()?, self.own_step(step)?);
-        let base = match selector.parts().first().map(|part| &part.find) {
-            Some(Find::Json(_)) => self.links_base(),
-            _ => self.base(),
-        };
-        let terms = Arc::new(self.terms_of_links(step));
-        let known = self.0.context.known.as_deref();
-        let known = known.map(|known| (known, known.base(base, &terms.step.name, &terms.session)));
-        let mut emitted = self.0.emitted.borrow_mut();
-        let mut count = 0;
-        let found = Found::new(Scope::page(self), &selector);
-        self.trace(None, &selector, &found);
-        for (href, element) in found.links() {
-            count += 1;
-            // What the URL standard strips; a no-break space is part of a URL.
-            let href = href.trim_matches(|c| c <= ' ');
-            let link = known
-                .as_ref()
-                .map_or(0, |(known, base)| known.link(base, href));
-            if known
-                .as_ref()
-                .is_some_and(|(known, _)| known.contains(link))
-            {
-                continue;
-            }
-            match self.resolve_at(base, href) {
-                Err(unresolved) => emitted.unresolved(&unresolved, base, href),
-                Ok(url) => {
-                    let mut request = Request::on(url, Arc::clone(&terms));
-                    request.link = link;
-                    if element.is_some_and(dom::is_noreferrer) {
-                        request.referrer = Some(Box::new(told(ReferrerPolicy::NoReferrer)));
-                    }
-                    emitted.push(request, &self.0.context.links);
-                }
-            }
-        }
-        if count == 0 {
-            emitted.missed(selector.source());
-        }
-        drop(emitted);
-        self.check(count, &selector)
-    }
-
-    /// Requests one URL, absolute or relative to the page.
-    ///
-    /// # Errors
-    /// If it is no URL, or the step is none.
-    pub fn visit<M>(&self, url: impl AsRef<str>, step: impl Step<M>) -> Result {
-        self.request(url, step).send()
-    }
-
-    /// Starts a request that is more than a link: method, headers, body, priority and so on.
-    pub fn request<M>(&self, url: impl AsRef<str>, step: impl Step<M>) -> RequestBuilder<'_> {
-        let request = self.join(url.as_ref()).and_then(|url| {
-            let terms = self.terms_of_links(self.own_step(step)?);
-            Ok(Request::on(url, Arc::new(terms)))
-        });
-        RequestBuilder::new(request, |request| {
-            let mut emitted = self.0.emitted.borrow_mut();
-            emitted.push(request, &self.0.context.links);
-            Ok(())
-        })
-    }
-
-    /// Sends the form that matches, as a browser would: hidden fields (CSRF tokens) and defaults
-    /// come along, `fields` replace or add.
-    ///
-    /// # Errors
-    /// If there is no such form, or the step is none.
-    pub fn submit<M>(
-        &self,
-        selector: impl AsSelector,
-        fields: &[(&str, &str)],
-        step: impl Step<M>,
-    ) -> Result {
-        let (url, body) = self.filled_form(selector, fields)?;
-        let request = self.request(url.as_str(), step).dedup(body.is_none());
-        match body {
-            None => request.send(),
-            Some(body) => request.form(&body).send(),
-        }
-    }
-
-    /// Where the form that matches is sent, filled, and as which fields if by POST.
-    pub(crate) fn filled_form(
-        &self,
-        selector: impl AsSelector,
-        fields: &[(&str, &str)],
-    ) -> Result<(Url, Option<form::Entries>)> {
-        form::Form::find(&self.root(), selector)?.fill(fields)
-    }
-
-    /// What the step left on the page so far; tests of steps look at it.
-    pub fn emitted(&self) -> std::cell::Ref<'_, Emitted> {
-        self.0.emitted.borrow()
-    }
-
-    /// Takes what the step left on the page.
-    pub fn take_emitted(&self) -> Emitted {
-        self.0.emitted.take()
     }
 
     /// The URL that relative links are relative to: the first `<base href>` of the document, wherever
@@ -734,48 +503,6 @@ impl Page {
         let kind = self.0.response.header("content-type");
         kind.is_some_and(|kind| kind.contains("html"))
     }
-
-    /// How what is found here is asked for, unless something else is said.
-    fn terms_of_links(&self, step: StepRef) -> Terms {
-        Terms {
-            depth: self.next_depth(),
-            session: self.links_session(),
-            referrer: self.links_referrer(),
-            ..Terms::new(step)
-        }
-    }
-
-    /// Who fetches what is found here, unless something else is said.
-    fn links_session(&self) -> Session {
-        match &self.0.context.session {
-            Session::Same(_) if !self.0.context.sticky => Session::Any,
-            session => session.clone(),
-        }
-    }
-
-    /// What the page says of being told to others, if it says something.
-    fn links_referrer(&self) -> Option<Box<Referrer>> {
-        let policy = *self.0.policy.get_or_init(|| {
-            let html = self.0.html.get();
-            let meta = html.and_then(|parsed| dom::referrer_policy(&parsed.html));
-            meta.or_else(|| ReferrerPolicy::parse(self.0.response.header("referrer-policy")?))
-        });
-        policy.map(told).map(Box::new)
-    }
-
-    fn next_depth(&self) -> u16 {
-        self.0.context.depth.saturating_add(1)
-    }
-
-    fn own_step<M>(&self, step: impl Step<M>) -> Result<StepRef> {
-        let step = step.step()?;
-        match (step.spider, self.0.context.spider) {
-            (Some(step_of), Some(own)) if step_of != own => {
-                Err(format!("step `{}` belongs to another spider", step.name).into())
-            }
-            _ => Ok(step),
-        }
-    }
 }
 
 /// Bytes of a base that may be copied into every link, whatever the limits say.
@@ -788,13 +515,6 @@ enum Unresolved {
     Invalid(#[from] url::ParseError),
     #[error("what it is relative to is too long")]
     TooLong,
-}
-
-fn told(policy: ReferrerPolicy) -> Referrer {
-    Referrer {
-        policy: Some(policy),
-        url: None,
-    }
 }
 
 impl std::fmt::Debug for Page {
