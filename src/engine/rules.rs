@@ -8,7 +8,7 @@ use url::Url;
 
 use super::judge::{asked, class_of};
 use crate::clock;
-use crate::fetch::{DynFetch, FailureKind, FetchError};
+use crate::fetch::{DynFetch, FetchError};
 use crate::policy::redirect;
 use crate::policy::retry::Class;
 use crate::policy::robots::{self, Availability, Robots};
@@ -94,7 +94,7 @@ pub(crate) struct Answer {
     pub(crate) class: Class,
     /// What its `Retry-After` asks for.
     pub(crate) retry_after: Option<Duration>,
-    /// Why the host can't be crawled, if there is no answer.
+    /// Why pages are not fetched if it is none that can be gone by.
     pub(crate) reason: &'static str,
 }
 
@@ -113,9 +113,6 @@ impl Hop {
         }
     }
 }
-
-/// Why pages fail of a host whose robots.txt can't be had.
-const NO_ANSWER: &str = "connect";
 
 /// The request for the robots.txt of an origin.
 pub(super) fn request(origin: &str, max_bytes: usize) -> Option<Request> {
@@ -148,7 +145,7 @@ pub(super) fn hop(
             Answer {
                 class: Class::Status(status),
                 retry_after: asked(&response),
-                reason: NO_ANSWER,
+                reason: "robots",
                 file: RobotsFile {
                     status,
                     body: robots::to_text(&response.body, max_bytes),
@@ -159,10 +156,7 @@ pub(super) fn hop(
         Err(error) => Answer {
             class: class_of(error.kind),
             retry_after: None,
-            reason: match error.kind {
-                FailureKind::Blocked => error.kind.as_str(),
-                _ => NO_ANSWER,
-            },
+            reason: error.kind.as_str(),
             file: RobotsFile {
                 status: 0,
                 body: error.message,

@@ -170,6 +170,9 @@ fn tls(error: &rustls::Error) -> String {
             }
             CertificateError::UnknownIssuer => "the certificate's issuer is unknown",
             CertificateError::Revoked => "the certificate was revoked",
+            CertificateError::Other(why) => {
+                return format!("TLS: the certificate can't be used: {why}");
+            }
             _ => "the certificate is not valid",
         },
         rustls::Error::AlertReceived(alert) => return format!("TLS: the server says {alert:?}"),

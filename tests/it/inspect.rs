@@ -77,6 +77,15 @@ async fn what_limits_a_crawl() {
     let report = one.run().await.unwrap();
     let host = format!("{}: its connections", site.trim_start_matches("http://"));
     assert_eq!(report.statistics.limit().unwrap().0, host);
+    // Nothing listens on port 1, and its robots.txt is asked for again and again.
+    let gone = "http://127.0.0.1:1";
+    let gone = crawl(gone).with(|settings| {
+        settings.retry_delay = Duration::from_millis(100);
+        settings.retries = 2;
+    });
+    let report = gone.run().await.unwrap();
+    let host = "127.0.0.1:1: left alone after failures";
+    assert_eq!(report.statistics.limit().unwrap().0, host);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,6 +42,11 @@ impl Errands {
         self.by_time.first().map(|(at, _)| *at)
     }
 
+    /// Whose is the first.
+    pub(super) fn next(&self) -> Option<HostKey> {
+        self.by_time.first().map(|(_, key)| *key)
+    }
+
     /// Takes the first out if it is due.
     fn due(&mut self, now: Instant) -> Option<HostKey> {
         let (_, key) = *self.by_time.first().filter(|(at, _)| *at <= now)?;
@@ -257,7 +262,7 @@ impl Dispatcher {
             None => {
                 let message = format!("{why}: not now");
                 let sentence = Sentence {
-                    reason: "robots",
+                    reason: answer.reason,
                     message,
                     state: PageState::Skipped,
                 };

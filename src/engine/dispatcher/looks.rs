@@ -77,6 +77,8 @@ impl Dispatcher {
             }
         } else if in_hand > 0 {
             here()
+        } else if let Some(key) = self.errands.next().filter(|key| self.is_in_trouble(*key)) {
+            Some(self.pace(key))
         } else if self.asking > 0 || self.leasing {
             Some("store".to_owned())
         } else if self.start.seeding {
@@ -86,13 +88,16 @@ impl Dispatcher {
         }
     }
 
+    fn is_in_trouble(&self, key: HostKey) -> bool {
+        self.frontier.host(key).is_some_and(|host| host.errors > 0)
+    }
+
     /// Why the host whose turn is next must wait.
     fn pace(&self, key: HostKey) -> String {
         let origin = self.origin(key);
-        let errors = self.frontier.host(key).map_or(0, |host| host.errors);
         let rules = self.known.get(&key).and_then(|known| known.rules.as_ref());
         let why = match rules.and_then(Rules::crawl_delay) {
-            _ if errors > 0 => "left alone after failures",
+            _ if self.is_in_trouble(key) => "left alone after failures",
             Some(_) => "Crawl-delay",
             None => "delay",
         };

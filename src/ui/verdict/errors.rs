@@ -63,6 +63,13 @@ fn seed(to: &mut Lines<'_>, group: &ErrorGroup, run: &Statistics) {
                 to.more("nothing listens there. If it is the demo shop: nephila demo --serve");
             }
         }
+        "tls" => {
+            to.error(&format!("start URL {sample} failed: {message}{nothing}"));
+            to.more(&format!(
+                "if it is yours:  -s tls_ca=FILE.pem, or -s tls_insecure={} to trust it blindly",
+                clean(host)
+            ));
+        }
         "blocked" => {
             to.error(&format!(
                 "{} may not be asked: {message}{nothing}",

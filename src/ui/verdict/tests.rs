@@ -155,6 +155,13 @@ fn start_urls_that_failed() {
     );
     insta::assert_snapshot!(check("dns", "no such host", "http://no.invalid/"), @r"error: no such host: no.invalid; nothing was crawled");
     insta::assert_snapshot!(
+        check("tls", "TLS: the certificate has expired", "https://shop.example/"),
+        @r"
+        error: start URL https://shop.example/ failed: TLS: the certificate has expired; nothing was crawled
+             if it is yours:  -s tls_ca=FILE.pem, or -s tls_insecure=shop.example to trust it blindly
+        "
+    );
+    insta::assert_snapshot!(
         check("blocked", "10.0.0.1 is a private address", "http://intern.example/"),
         @r"
         error: intern.example may not be asked: 10.0.0.1 is a private address; nothing was crawled
