@@ -1,6 +1,6 @@
 //! The two streams: data and messages.
 
-use std::io::{self, BufWriter, IsTerminal, Stdout};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::OnceLock;
 
 use crate::ui::{Screen, Style};
@@ -51,6 +51,6 @@ pub(super) fn variable(name: &str) -> Option<String> {
 pub(super) fn say(line: &str) {
     match LOGS.get() {
         Some(logs) => logs.say(line),
-        None => Screen::new(false).say(line),
+        None => drop(writeln!(io::stderr(), "{line}")),
     }
 }

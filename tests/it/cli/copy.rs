@@ -1,5 +1,6 @@
 //! `nephila db copy`: a crawl goes on in another database, and comes back.
 
+use nephila::site::Site;
 use nephila::store;
 
 use super::{Folder, site};
@@ -56,17 +57,24 @@ fn same(one: &[(String, Vec<String>)], two: &[(String, Vec<String>)]) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crawl_goes_on_elsewhere_and_comes_back() {
-    let Some(db) = postgres::database().await else {
-        return;
-    };
-    let (folder, site) = (Folder::new(), site().await);
+/// A folder with the spider of a site.
+fn shelf(site: &Site) -> Folder {
+    let folder = Folder::new();
     std::fs::create_dir(folder.path("spiders")).unwrap();
     folder.write(
         "spiders/shelf.toml",
         &SPIDER.replace("{site}", site.url().as_str()),
     );
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crawl_goes_on_elsewhere_and_comes_back() {
+    let Some(db) = postgres::database().await else {
+        return;
+    };
+    let site = site().await;
+    let folder = shelf(&site);
     let run = |args: &[&str], code: i32| {
         let ran = folder.run_args(args);
         assert_eq!(ran.code, code, "{args:?}\n{}{}", ran.stdout, ran.stderr);
@@ -164,12 +172,8 @@ async fn a_divided_host_is_one_again() {
     let Some(db) = postgres::database().await else {
         return;
     };
-    let (folder, site) = (Folder::new(), site().await);
-    std::fs::create_dir(folder.path("spiders")).unwrap();
-    folder.write(
-        "spiders/shelf.toml",
-        &SPIDER.replace("{site}", site.url().as_str()),
-    );
+    let site = site().await;
+    let folder = shelf(&site);
     folder.write(
         "nephila.toml",
         "[host.\"127.0.0.1\"]\nprocesses = 3\nper_day = 100\n",
