@@ -247,8 +247,9 @@ impl Page {
         self.0.context.referrer.as_ref()
     }
 
-    /// Who fetched the page: to be given to [`RequestBuilder::session`], so that a request is made by
-    /// the same. Links of a page that was fetched by a [named](Session::Named) session are so anyway.
+    /// Who fetched the page: to be given to
+    /// [`RequestBuilder::session`](crate::request::RequestBuilder::session), so that a request is made
+    /// by the same. Links of a page that was fetched by a [named](Session::Named) session are so anyway.
     pub fn session(&self) -> &Session {
         &self.0.context.session
     }
