@@ -60,7 +60,8 @@ impl Dispatcher {
             of: parts,
         };
         let politeness = part.politeness(whole);
-        if politeness.concurrency == 0 {
+        // Whichever part it is: some other would never be asked.
+        if whole.concurrency < parts {
             let most = whole.concurrency;
             let why = format!(
                 "{origin} has been shared by {parts} processes since this crawl began, so its `concurrency` \
