@@ -5,8 +5,8 @@
     benches/peers/run.py --books 2000 --rounds 1
 
 Same site, same fields, same 32 requests in flight, robots.txt obeyed, one row per book. Peers are
-installed by their own package clients (Scrapy: pip, into a virtual environment; kumo: cargo) below
-target/peers. The shop runs in a process of its own. CPU time and memory are those of the crawler's
+installed by their own package clients (Scrapy: pip, into a virtual environment; kumo and spider-rs: cargo)
+below target/peers. The shop runs in a process of its own. CPU time and memory are those of the crawler's
 process, from its first to its last instruction. A run whose rows are not the truth is void, and its figures are not worth a look.
 """
 
@@ -46,6 +46,7 @@ def install_crate(name):
 PEERS = {
     "scrapy": install_scrapy,
     "kumo": lambda: install_crate("kumo"),
+    "spider": lambda: install_crate("spider"),
 }
 
 
