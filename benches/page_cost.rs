@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench page_cost                      5,000 books, 5 rounds
 //! cargo bench --bench page_cost -- 50000 1           50,000 books, one round
+//! cargo bench --bench page_cost -- 5000 5 pinned     the site on one core, the candidate on another (taskset)
 //! ```
 //!
 //! The bundled site runs in a process of its own. The two candidates take turns, each in a new
@@ -49,7 +50,8 @@ fn main() -> Anything {
         }
         _ => {
             let number = |at: usize, default| args.get(at).map_or(Ok(default), |arg| arg.parse());
-            compare(number(0, 5_000)?, number(1, 5)?)
+            let is_pinned = args.get(2).is_some_and(|arg| arg == "pinned");
+            compare(number(0, 5_000)?, number(1, 5)?, is_pinned)
         }
     }
 }
@@ -100,10 +102,19 @@ struct Cost {
     peak_mb: f64,
 }
 
-fn run(kind: &str, url: &str, db: &str) -> Anything<Cost> {
-    let output = Command::new(std::env::current_exe()?)
-        .args([kind, url, db])
-        .output()?;
+/// This program, on one core if it is said which.
+fn program(core: Option<&str>) -> Anything<Command> {
+    let program = std::env::current_exe()?;
+    let Some(core) = core else {
+        return Ok(Command::new(program));
+    };
+    let mut pinned = Command::new("taskset");
+    pinned.args(["-c", core]).arg(program);
+    Ok(pinned)
+}
+
+fn run(mut program: Command, kind: &str, url: &str, db: &str) -> Anything<Cost> {
+    let output = program.args([kind, url, db]).output()?;
     let text = String::from_utf8(output.stdout)?;
     let numbers = text
         .split_whitespace()
@@ -132,8 +143,8 @@ fn rows(db: &str) -> Anything<(i64, f64)> {
     })
 }
 
-fn compare(products: usize, rounds: usize) -> Anything {
-    let mut server = Command::new(std::env::current_exe()?)
+fn compare(products: usize, rounds: usize, is_pinned: bool) -> Anything {
+    let mut server = program(is_pinned.then_some("0"))?
         .args(["serve", &products.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -146,7 +157,7 @@ fn compare(products: usize, rounds: usize) -> Anything {
         "{:>6} {:>8} {:>12} {:>8} {:>8} {:>8}",
         "", "pages", "CPU us/page", "pages/s", "peak MB", "ratio"
     );
-    let mut ratios = Vec::new();
+    let (mut ratios, mut rates) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         let mut costs = Vec::new();
         let mut truth = Vec::new();
@@ -156,7 +167,8 @@ fn compare(products: usize, rounds: usize) -> Anything {
                 .join(format!("{kind}{round}.db"))
                 .display()
                 .to_string();
-            costs.push(run(kind, url.trim(), &db)?);
+            let program = program(is_pinned.then_some("1"))?;
+            costs.push(run(program, kind, url.trim(), &db)?);
             truth.push(rows(&db)?);
         }
         if truth[0] != truth[1] || truth[0].0 != i64::try_from(products)? {
@@ -165,13 +177,15 @@ fn compare(products: usize, rounds: usize) -> Anything {
         let per_page = |cost: &Cost| cost.cpu / cost.pages * 1e6;
         let ratio = per_page(&costs[1]) / per_page(&costs[0]);
         ratios.push(ratio);
+        let rate = |cost: &Cost| cost.pages / cost.wall;
+        rates.push(rate(&costs[1]) / rate(&costs[0]));
         for (kind, cost) in ["loop", "crawl"].iter().zip(&costs) {
             let ratio = if *kind == "crawl" {
                 format!("{ratio:.2}")
             } else {
                 String::new()
             };
-            let (cpu, rate) = (per_page(cost), cost.pages / cost.wall);
+            let (cpu, rate) = (per_page(cost), rate(cost));
             println!(
                 "{kind:>6} {:>8} {cpu:>12.0} {rate:>8.0} {:>8.1} {ratio:>8}",
                 cost.pages, cost.peak_mb
@@ -179,7 +193,12 @@ fn compare(products: usize, rounds: usize) -> Anything {
         }
     }
     ratios.sort_by(f64::total_cmp);
-    println!("median ratio {:.2}", ratios[ratios.len() / 2]);
+    rates.sort_by(f64::total_cmp);
+    println!(
+        "median ratio of CPU per page {:.2}, of pages per second {:.2}",
+        ratios[ratios.len() / 2],
+        rates[rates.len() / 2]
+    );
     drop(server.stdin.take());
     server.wait()?;
     Ok(())
