@@ -1,10 +1,12 @@
-//! What a page costs on PostgreSQL: `cargo bench --bench fleet -- [known URLs] [seconds]`.
+//! What a page costs on PostgreSQL: `cargo bench --bench fleet -- [known URLs] [seconds] [statements] [snapshot]`.
 //!
 //! Starts a server of its own (Debian: `apt install postgresql`) that waits for its disk, fills a crawl with
 //! known URLs of which half are done, and has 1, 2, 4 and 8 processes commit pages of one item and 20 links, of
 //! which 18 are known, 100 pages a commit. Told are pages per second, CPU time per page of processes and
-//! server, log bytes, transactions and deadlocks; and what is left of the rate while somebody holds a snapshot
-//! for a minute. What came of it: `benches/README.md`.
+//! server, log bytes, statements, transactions and deadlocks; and what is left of the rate while somebody holds
+//! a snapshot for a minute. What a process costs before it is under way (connections, plans) is told by itself.
+//! With `statements` it tells what each statement took, which costs the server something itself; with `snapshot`
+//! it measures that alone. What came of it: `benches/README.md`.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -14,8 +16,8 @@
 )]
 
 use std::fmt::Write as _;
-use std::io::Read as _;
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,22 +50,46 @@ fn main() {
         let (known, seconds) = (known.parse().unwrap(), seconds.parse().unwrap());
         return runtime.block_on(work(url, known, Duration::from_secs(seconds)));
     }
+    let wants = |word| args.iter().any(|arg| arg == word);
+    let wanted = Wanted {
+        statements: wants("statements"),
+        snapshot_alone: wants("snapshot"),
+    };
     let numbers = std::env::args()
         .filter_map(|arg| arg.replace('_', "").parse().ok())
         .collect::<Vec<usize>>();
     let known = numbers.first().copied().unwrap_or(10_000).max(2_000);
     let seconds = numbers.get(1).copied().unwrap_or(10).max(3) as u64;
-    runtime.block_on(measure(known, seconds));
+    runtime.block_on(measure(known, seconds, wanted));
 }
 
-async fn measure(known: usize, seconds: u64) {
-    let options =
-        "-c fsync=on -c shared_buffers=512MB -c max_wal_size=16GB -c checkpoint_timeout=1h";
-    let Some(server) = postgres::Server::start_with(options) else {
+/// What is told.
+#[derive(Clone, Copy)]
+struct Wanted {
+    statements: bool,
+    snapshot_alone: bool,
+}
+
+async fn measure(known: usize, seconds: u64, wanted: Wanted) {
+    let mut options =
+        "-c fsync=on -c shared_buffers=512MB -c max_wal_size=16GB -c checkpoint_timeout=1h"
+            .to_owned();
+    if wanted.statements {
+        options += " -c shared_preload_libraries=pg_stat_statements";
+    }
+    let Some(server) = postgres::Server::start_with(&options) else {
         println!("PostgreSQL is not installed");
         return;
     };
     let url = postgres::database_of(&server.url).await;
+    // Since PostgreSQL 15 it tells how much of the log are whole pages.
+    let inspect = "CREATE EXTENSION pg_walinspect";
+    let mut db = PgConnection::connect(&url).await.unwrap();
+    let can_inspect = sqlx::raw_sql(inspect).execute(&mut db).await.is_ok();
+    db.close().await.unwrap();
+    if wanted.statements {
+        execute(&url, "CREATE EXTENSION pg_stat_statements").await;
+    }
     let begun = Instant::now();
     fill(&url, known).await;
     let bytes = number(&url, "SELECT pg_database_size(current_database())").await;
@@ -75,34 +101,112 @@ async fn measure(known: usize, seconds: u64) {
     // Everything is in memory, and was logged whole once.
     run(&url, known, 1, seconds).await;
     for processes in [1, 2, 4, 8] {
-        println!("{}", run(&url, known, processes, seconds).await);
+        if wanted.snapshot_alone {
+            break;
+        }
+        let figures = told(&url, (known, processes, seconds), wanted).await;
+        println!("{figures}");
+        if can_inspect {
+            tell_log(&url, &figures).await;
+        }
     }
-    let before = run(&url, known, 4, seconds).await;
-    let mut snapshot = PgConnection::connect(&url).await.unwrap();
+    snapshot(&url, known, seconds, wanted).await;
+}
+
+/// What is left of the rate while somebody holds a snapshot: compared with what it was before, and with what it
+/// is when the snapshot is gone, with as many rows and as much of the log to write.
+async fn snapshot(url: &str, known: usize, seconds: u64, wanted: Wanted) {
+    let before = run(url, known, 4, seconds).await;
+    let mut snapshot = PgConnection::connect(url).await.unwrap();
     let snapshot_sql = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM run";
     sqlx::raw_sql(snapshot_sql)
         .execute(&mut snapshot)
         .await
         .unwrap();
-    run(&url, known, 4, 60).await;
-    let held = run(&url, known, 4, seconds).await;
+    run(url, known, 4, 60).await;
+    let held = told(url, (known, 4, seconds), wanted).await;
+    snapshot.close().await.unwrap();
+    execute(url, "VACUUM").await;
+    let after = run(url, known, 4, seconds).await;
+    for (figures, when) in [
+        (before, "before"),
+        (held, "with a snapshot held for 60 s"),
+        (after, "when it is gone"),
+    ] {
+        println!("{when}: {figures}");
+    }
+}
+
+/// A run, and what its statements took, if that is wanted.
+async fn told(
+    url: &str,
+    (known, processes, seconds): (usize, usize, u64),
+    wanted: Wanted,
+) -> Figures {
+    if wanted.statements {
+        execute(url, "SELECT pg_stat_statements_reset()").await;
+    }
+    let figures = run(url, known, processes, seconds).await;
+    if wanted.statements {
+        tell_statements(url, figures.pages).await;
+    }
+    figures
+}
+
+async fn execute(url: &str, sql: &'static str) {
+    let mut db = PgConnection::connect(url).await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
+}
+
+/// How much of the log are whole pages: each is logged so when it is first changed after a checkpoint.
+async fn tell_log(url: &str, figures: &Figures) {
+    let (from, to) = (figures.log_from, figures.log_from + figures.log_bytes);
+    let sum = |column: &str| {
+        format!("SELECT sum({column}) FROM pg_get_wal_stats('0/0'::pg_lsn + {from}, '0/0'::pg_lsn + {to})")
+    };
+    let each = |bytes: i64| bytes as f64 / figures.pages as f64;
     println!(
-        "a snapshot held for 60 s: {:.0} of {:.0} pages/s ({:.0} %), {:.0} of {:.0} µs of the server a page",
-        held.rate(),
-        before.rate(),
-        100.0 * held.rate() / before.rate(),
-        held.server_us(),
-        before.server_us()
+        "   {:.0} bytes of log a page without whole pages, which are {:.0} more",
+        each(number(url, &sum("record_size")).await),
+        each(number(url, &sum("fpi_size")).await),
     );
+}
+
+/// What the statements took that took most; of the processes' beginnings, too.
+async fn tell_statements(url: &str, pages: u64) {
+    let mut db = PgConnection::connect(url).await.unwrap();
+    let sql = "SELECT calls, total_exec_time, wal_bytes::float8, rows,
+        regexp_replace(left(query, 70), '\\s+', ' ', 'g')
+      FROM pg_stat_statements WHERE calls > 1 ORDER BY total_exec_time DESC LIMIT 16";
+    let rows: Vec<(i64, f64, f64, i64, String)> =
+        sqlx::query_as(sql).fetch_all(&mut db).await.unwrap();
+    let all = number(url, "SELECT sum(calls) FROM pg_stat_statements").await;
+    println!(
+        "   {:.3} statements a page, of which the first by time:",
+        all as f64 / pages as f64
+    );
+    for (calls, ms, log, rows, text) in rows {
+        println!(
+            "   {:>7.4} a page, {:>6.1} µs a page, {:>6.0} µs each, {:>6.0} bytes of log a page, {:>6.1} rows: {text}",
+            calls as f64 / pages as f64,
+            ms * 1e3 / pages as f64,
+            ms * 1e3 / calls as f64,
+            log / pages as f64,
+            rows as f64 / calls as f64,
+        );
+    }
 }
 
 /// What some processes came to.
 struct Figures {
     processes: usize,
+    /// What a process costs the server before it is under way.
+    start_ms: u64,
     pages: u64,
     seconds: f64,
     client_ms: u64,
     server_ms: u64,
+    log_from: i64,
     log_bytes: i64,
     transactions: i64,
     deadlocks: i64,
@@ -123,14 +227,16 @@ impl std::fmt::Display for Figures {
         let each = |number: f64| number / self.pages as f64;
         write!(
             f,
-            "{} processes: {:>6.0} pages/s; a page: {:>4.0} µs server, {:>4.0} µs client, {:>5.0} bytes of log, {:.3} transactions; {} deadlocks",
+            "{} processes: {:>6.0} pages/s; a page: {:>4.0} µs server, {:>4.0} µs client, {:>5.0} bytes of log, \
+             {:.3} transactions; {} deadlocks; to begin: {} ms server each",
             self.processes,
             self.rate(),
             self.server_us(),
             each(self.client_ms as f64 * 1e3),
             each(self.log_bytes as f64),
             each(self.transactions as f64),
-            self.deadlocks
+            self.deadlocks,
+            self.start_ms
         )
     }
 }
@@ -141,6 +247,13 @@ async fn run(url: &str, known: usize, processes: usize, seconds: u64) -> Figures
     };
     let log = "SELECT (pg_current_wal_lsn() - '0/0')::bigint";
     let (transactions, deadlocks) = (of_database("xact_commit"), of_database("deadlocks"));
+    let unborn = cpu_of_server(url).await;
+    let mut workers: Vec<_> = (0..processes)
+        .map(|_| Worker::start(url, known, seconds))
+        .collect();
+    for worker in &mut workers {
+        assert_eq!(worker.hear(), "ready");
+    }
     let before = (
         number(url, log).await,
         number(url, &transactions).await,
@@ -148,26 +261,12 @@ async fn run(url: &str, known: usize, processes: usize, seconds: u64) -> Figures
         cpu_of_server(url).await,
     );
     let begun = Instant::now();
-    let children: Vec<Child> = (0..processes)
-        .map(|_| {
-            let (known, seconds) = (known.to_string(), seconds.to_string());
-            let mut command = Command::new(std::env::current_exe().unwrap());
-            command
-                .args(["worker", url, &known, &seconds])
-                .stdout(Stdio::piped());
-            command.spawn().unwrap()
-        })
-        .collect();
+    for worker in &mut workers {
+        worker.tell("go");
+    }
     let (mut pages, mut client_ms) = (0, 0);
-    for mut child in children {
-        let mut said = String::new();
-        child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut said)
-            .unwrap();
-        assert!(child.wait().unwrap().success());
+    for worker in &mut workers {
+        let said = worker.hear();
         let mut numbers = said
             .split_whitespace()
             .map(|number| number.parse::<u64>().unwrap());
@@ -175,17 +274,59 @@ async fn run(url: &str, known: usize, processes: usize, seconds: u64) -> Figures
         client_ms += numbers.next().unwrap();
     }
     let took = begun.elapsed().as_secs_f64();
+    let server_ms = cpu_of_server(url).await - before.3;
     // The server's own figures come a moment later.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    Figures {
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let figures = Figures {
         processes,
+        start_ms: (before.3 - unborn) / processes as u64,
         pages,
-        seconds: took.min(seconds as f64),
+        seconds: took,
         client_ms,
-        server_ms: cpu_of_server(url).await - before.3,
+        server_ms,
+        log_from: before.0,
         log_bytes: number(url, log).await - before.0,
         transactions: number(url, &transactions).await - before.1,
         deadlocks: number(url, &deadlocks).await - before.2,
+    };
+    for worker in workers {
+        worker.finish();
+    }
+    figures
+}
+
+/// A process, which does what it is told line by line.
+struct Worker {
+    child: Child,
+    said: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    fn start(url: &str, known: usize, seconds: u64) -> Self {
+        let (known, seconds) = (known.to_string(), seconds.to_string());
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["worker", url, &known, &seconds])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap());
+        Self { child, said }
+    }
+
+    fn hear(&mut self) -> String {
+        let mut line = String::new();
+        self.said.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    fn tell(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_ref().unwrap(), "{line}").unwrap();
+    }
+
+    fn finish(mut self) {
+        self.tell("end");
+        assert!(self.child.wait().unwrap().success());
     }
 }
 
@@ -257,18 +398,22 @@ async fn end(store: &dyn Store) {
     store.end(end).await.unwrap();
 }
 
-/// A process: takes, and commits, until the time is over; tells how many pages and how much CPU time.
+/// A process: takes, and commits, until the time is over; tells how many pages and how much CPU time. It is under
+/// way, with plans and all, before its time begins.
 async fn work(url: &str, known: usize, time: Duration) {
     let store = store::open(url).await.unwrap();
     let site = Site::new(
         Identity::new(store.begin(begin()).await.unwrap().key),
         known,
     );
+    let mut next = fastrand::u32(1..) as usize * 1_000_000;
     // All others are to come before any has its share.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut beat = store.beat().await.unwrap();
+    take_and_commit(&*store, &site, &mut next).await;
+    println!("ready");
+    wait_for("go");
     let (begun, cpu) = (Instant::now(), clock::process_cpu());
-    let mut next = fastrand::u32(1..) as usize * 1_000_000;
     let mut pages = 0;
     while begun.elapsed() < time {
         if beat
@@ -277,39 +422,53 @@ async fn work(url: &str, known: usize, time: Duration) {
         {
             beat = store.beat().await.unwrap();
         }
-        let hosts = store.lease(HELD, clock::now()).await.unwrap();
-        let window = (BATCH * 4 / hosts.len().max(1)).max(8);
-        let taken = join_all(
-            hosts
-                .iter()
-                .map(|host| store.take(host.key, window, clock::now())),
-        )
-        .await;
-        let tickets: Vec<Ticket> = taken
-            .into_iter()
-            .flat_map(|taken| taken.unwrap().tickets)
-            .collect();
-        for tickets in tickets.chunks(BATCH) {
-            let batch = tickets
-                .iter()
-                .map(|ticket| site.page(ticket, &mut next))
-                .collect();
-            let batch = Batch {
-                pages: batch,
-                ..Batch::default()
-            };
-            let receipt = store.commit(Arc::new(batch)).await.unwrap();
-            pages += receipt.pages.iter().filter(|page| page.written).count();
-        }
-        let none = hosts.is_empty();
-        store.release(hosts).await.unwrap();
-        if none {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        pages += take_and_commit(&*store, &site, &mut next).await;
     }
     let used = clock::process_cpu().saturating_sub(cpu);
     println!("{pages} {}", used.as_millis());
+    wait_for("end");
     end(&*store).await;
+}
+
+fn wait_for(line: &str) {
+    let mut said = String::new();
+    std::io::stdin().read_line(&mut said).unwrap();
+    assert_eq!(said.trim(), line);
+}
+
+/// Works off a window of some hosts; how many pages were written.
+async fn take_and_commit(store: &dyn Store, site: &Site, next: &mut usize) -> usize {
+    let hosts = store.lease(HELD, clock::now()).await.unwrap();
+    let window = (BATCH * 4 / hosts.len().max(1)).max(8);
+    let taken = join_all(
+        hosts
+            .iter()
+            .map(|host| store.take(host.key, window, clock::now())),
+    )
+    .await;
+    let tickets: Vec<Ticket> = taken
+        .into_iter()
+        .flat_map(|taken| taken.unwrap().tickets)
+        .collect();
+    let mut pages = 0;
+    for tickets in tickets.chunks(BATCH) {
+        let batch = tickets
+            .iter()
+            .map(|ticket| site.page(ticket, next))
+            .collect();
+        let batch = Batch {
+            pages: batch,
+            ..Batch::default()
+        };
+        let receipt = store.commit(Arc::new(batch)).await.unwrap();
+        pages += receipt.pages.iter().filter(|page| page.written).count();
+    }
+    let none = hosts.is_empty();
+    store.release(hosts).await.unwrap();
+    if none {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    pages
 }
 
 /// Made-up hosts with as many pages each.

@@ -172,6 +172,19 @@ pub struct News {
     pub cookies: Vec<Cookie>,
     /// Hosts that are in scope by themselves since.
     pub seed_hosts: Vec<String>,
+    /// Leased parts of hosts that are in trouble, by what their other parts have learnt.
+    pub resting: Vec<Resting>,
+}
+
+/// A leased part of a host that is to be left alone, because another part was told so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resting {
+    /// The part.
+    pub host: HostKey,
+    /// Nothing is sent to it before this moment.
+    pub until: Timestamp,
+    /// Consecutive failures of the host.
+    pub errors: u32,
 }
 
 /// What a run says of itself when it ends.

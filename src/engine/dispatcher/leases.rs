@@ -91,6 +91,7 @@ impl Dispatcher {
         }
         self.start.lapses = beat.lapses;
         self.beat_at = beat.next;
+        self.rest_with_others(&news.resting);
         self.take_in(news);
         for host in &beat.crowded {
             self.frontier.leave(*host);

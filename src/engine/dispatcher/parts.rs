@@ -94,6 +94,18 @@ impl Dispatcher {
             .collect()
     }
 
+    /// The leased parts of the host that a leased one is a part of, but for itself.
+    pub(super) fn other_parts(&self, key: HostKey) -> Vec<HostKey> {
+        let is_part = self.known.get(&key).is_some_and(|known| known.part.of > 1);
+        let host = self.frontier.host(key).filter(|_| is_part);
+        let Some(url) = host.and_then(|host| Url::parse(&host.origin).ok()) else {
+            return Vec::new();
+        };
+        let mut parts = self.leased_parts(self.whole(key), &url);
+        parts.retain(|part| *part != key);
+        parts
+    }
+
     /// The part of the host of `url` that is asked for something of the host as a whole: `own`, if it is one;
     /// the whole, if none is leased.
     pub(super) fn leased_part(&self, whole: HostKey, url: &Url, own: Option<HostKey>) -> HostKey {

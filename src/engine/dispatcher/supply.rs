@@ -60,11 +60,12 @@ impl Dispatcher {
 
     pub(super) fn leased(&mut self, (hosts, news): (Vec<Host>, News)) {
         self.leasing = false;
+        let (none, resting) = (hosts.is_empty(), news.resting.clone());
         self.take_in(news);
-        let none = hosts.is_empty();
         for host in hosts {
             self.adopt(host);
         }
+        self.rest_with_others(&resting);
         self.lease_at = self.lease_at.or(Some(Instant::now() + LEASE_EVERY));
         if none && self.frontier.is_empty() && !self.start.seeding && self.asking == 0 {
             self.lease_at = None;

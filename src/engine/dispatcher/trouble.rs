@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Dispatcher;
+use crate::clock;
 use crate::engine::judge::{Exchange, Trouble};
 use crate::engine::rules::Sentence;
 use crate::policy::blame::Blame;
@@ -12,7 +13,7 @@ use crate::policy::breaker::{self, After};
 use crate::policy::retry::{Backoff, Class};
 use crate::policy::throttle::{Bounds, Throttle};
 use crate::request::HostKey;
-use crate::store::PageState;
+use crate::store::{PageState, Resting};
 
 impl Dispatcher {
     /// What an exchange tells of its host.
@@ -166,6 +167,9 @@ impl Dispatcher {
             After::Pause(pause) | After::Park(pause) => {
                 self.frontier.suspend(key, now, now + pause);
                 self.tell_pause(key, why.to_owned(), pause, false);
+                for other in self.other_parts(key) {
+                    self.rest(other, now, now + pause, errors);
+                }
             }
             After::GiveUp => {
                 let message = format!("gave the host up after {errors} failures in a row: {why}");
@@ -179,5 +183,31 @@ impl Dispatcher {
         }
         self.set_pace(key, Throttle::refused);
         self.remember(key);
+    }
+
+    /// Leaves parts of hosts alone whose other parts, which other processes have, were told to.
+    pub(super) fn rest_with_others(&mut self, resting: &[Resting]) {
+        let now = Instant::now();
+        for part in resting {
+            let pause = Duration::try_from(part.until.duration_since(clock::now()));
+            let pause = pause.unwrap_or_default();
+            if self.rest(part.host, now, now + pause, part.errors) {
+                let why = "another part of it is left alone".to_owned();
+                self.tell_pause(part.host, why, pause, false);
+            }
+        }
+    }
+
+    /// Leaves a part of a host in trouble alone; whether it was not so far. What one part has learnt counts for
+    /// all, as if it were one host.
+    fn rest(&mut self, key: HostKey, now: Instant, until: Instant, errors: u32) -> bool {
+        // Two readings of a clock are never the same.
+        let known = self.frontier.next_at(key);
+        let is_news = known.is_some_and(|next| next + Duration::from_millis(100) < until);
+        if let Some(host) = self.frontier.host_mut(key).filter(|_| is_news) {
+            host.errors = host.errors.max(errors);
+            self.frontier.suspend(key, now, until);
+        }
+        is_news
     }
 }

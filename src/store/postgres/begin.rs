@@ -18,6 +18,10 @@ use tokio::time::Instant;
 pub(super) async fn begin(inner: Arc<Inner>, said: Arc<Begin>) -> Result<Began, Failure> {
     let before = inner.active().ok();
     let mut writer = inner.writer.lock().await;
+    if inner.server.keep_below(said.lease) {
+        writer.link.close().await;
+        inner.desk.close().await;
+    }
     let db = writer.link.ready().await?;
     inner.skew.measure(db).await?;
     let asked = Instant::now();

@@ -7,7 +7,7 @@ mod addresses;
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -24,7 +24,6 @@ const STATEMENT: Duration = Duration::from_mins(1);
 /// How long it is waited for, in case it can't even say that.
 pub(super) const ANSWER: Duration = Duration::from_secs(75);
 /// A transaction whose process says nothing for so long is ended: it holds locks that others need.
-/// Less than a lease.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 
 /// A database on a server, which may be at one of several addresses.
@@ -33,6 +32,8 @@ pub(super) struct Server {
     addresses: Vec<PgConnectOptions>,
     /// Which of them answered last.
     last: Arc<AtomicUsize>,
+    /// How long its transactions may stand still, in ms.
+    idle: Arc<AtomicU64>,
     /// Whether also those who read want one that can be written.
     only_primary: bool,
     /// For messages: without user and password.
@@ -64,8 +65,16 @@ impl Server {
             name: name_of(&addresses),
             addresses,
             last: Arc::default(),
+            idle: Arc::new(AtomicU64::new(IDLE_IN_TRANSACTION.as_millis() as u64)),
             only_primary: attrs.is_some_and(|attrs| matches!(&*attrs, "read-write" | "primary")),
         })
+    }
+
+    /// Has transactions that stand still end before leases of this length do; whether connections that there
+    /// are must be made anew for that.
+    pub(super) fn keep_below(&self, lease: Duration) -> bool {
+        let idle = IDLE_IN_TRANSACTION.min(lease * 3 / 4).as_millis() as u64;
+        self.idle.swap(idle, Ordering::Relaxed) != idle
     }
 
     /// A connection as a crawl uses it.
@@ -75,7 +84,7 @@ impl Server {
             ("statement_timeout", milliseconds(STATEMENT)),
             (
                 "idle_in_transaction_session_timeout",
-                milliseconds(IDLE_IN_TRANSACTION),
+                self.idle.load(Ordering::Relaxed).to_string(),
             ),
             // Plans are made when tables are empty and kept when they are large: every row is to be
             // found by an index from the first page on, whatever the planner believes.

@@ -30,17 +30,25 @@ const COMPANY: i64 = 500;
 
 /// Takes hosts that are due. One whose rows are for nobody's steps here is left to the others; one that
 /// has no rows is parked.
+///
+/// Whether there is a request is looked for from the end of a host's queue: at its head lie the rows that are
+/// done, which stay there while anybody holds an old snapshot.
 pub(super) const LEASE: &str = "WITH due AS MATERIALIZED
   (SELECT id, lapsed, lease_at FROM host WHERE crawl = $1 AND run IS NULL AND lease_at <= $2
      AND (pace IS NULL OR (pace = ANY($7::bigint[]) AND NOT EXISTS
        (SELECT 1 FROM host o WHERE o.pace = host.pace AND o.run IS NOT NULL AND o.run <> $4)))
    ORDER BY lease_at LIMIT $3 FOR UPDATE SKIP LOCKED),
 first AS MATERIALIZED
-  (SELECT due.*,
-     (SELECT q.due FROM queue q WHERE q.host = due.id AND ($5::text[] IS NULL OR q.step = ANY($5))
-      ORDER BY q.due LIMIT 1) AS mine,
-     (SELECT q.due FROM queue q WHERE q.host = due.id ORDER BY q.due LIMIT 1) AS anyones
-   FROM due),
+  (SELECT own.*, CASE WHEN own.mine <= $2 THEN own.mine ELSE
+     (SELECT q.due FROM queue q WHERE q.host = own.id ORDER BY q.due LIMIT 1) END AS anyones
+   FROM (SELECT due.*, coalesce(
+       (SELECT q.due FROM queue q WHERE q.host = due.id AND q.due = 0
+          AND ($5::text[] IS NULL OR q.step = ANY($5))
+        ORDER BY q.ord DESC, q.depth DESC, q.seq DESC LIMIT 1),
+       (SELECT q.due FROM queue q WHERE q.host = due.id AND q.due > 0
+          AND ($5::text[] IS NULL OR q.step = ANY($5))
+        ORDER BY q.due LIMIT 1)) AS mine
+     FROM due OFFSET 0) own),
 taken AS
   (UPDATE host h SET
      run = CASE WHEN first.mine <= $2 THEN $4::bigint END,
@@ -78,7 +86,7 @@ pub(super) async fn lease(
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let held = writer.held.iter().copied().collect::<Vec<_>>();
+    let held = writer.held.keys().copied().collect::<Vec<_>>();
     let stray = std::mem::replace(&mut writer.stray, true);
     let db = writer.link.ready().await?;
     if stray {
@@ -102,7 +110,10 @@ pub(super) async fn lease(
     };
     let leased = shares::leave_to_others(db, &active, leased).await?;
     writer.stray = false;
-    writer.held.extend(leased.iter().map(|host| host.key));
+    for host in &leased {
+        let parts = shares::parts_of(&active, &host.origin);
+        writer.held.insert(host.key, parts);
+    }
     Ok(leased)
 }
 
@@ -212,12 +223,20 @@ fn millis(ms: i64) -> Duration {
     Duration::from_millis(ms.max(0) as u64)
 }
 
-/// Gives hosts back that are still this run's. A host without rows is free once more after the grace.
-const RELEASE: &str = "WITH mine AS MATERIALIZED
-  (SELECT id FROM host WHERE id = ANY($1) AND (run = $2 OR run IS NULL) ORDER BY id FOR UPDATE)
-UPDATE host SET run = NULL, lease_at = greatest(host.next_at, coalesce(
-  (SELECT q.due FROM queue q WHERE q.host = host.id ORDER BY q.due LIMIT 1), $3))
-FROM mine WHERE host.id = mine.id";
+/// As [`pages::HOSTS`], and gives the hosts back. One without rows is free once more after the grace.
+const RELEASE: &str = "WITH ours AS MATERIALIZED
+  (SELECT v.* FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bool[],
+       $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
+     AS v (id, next_at, errors, seed, delay, ceiling, day, sent)
+   CROSS JOIN LATERAL (SELECT h.id FROM host h WHERE h.id = v.id AND (h.run = $5 OR h.run IS NULL)
+     FOR UPDATE) h)
+UPDATE host SET run = NULL, next_at = v.next_at, errors = v.errors, seed = host.seed OR v.seed,
+  delay = v.delay, ceiling = v.ceiling, day = v.day, sent = v.sent,
+  lease_at = greatest(v.next_at, coalesce(
+    (SELECT q.due FROM queue q WHERE q.host = host.id AND q.due = 0
+     ORDER BY q.ord DESC, q.depth DESC, q.seq DESC LIMIT 1),
+    (SELECT q.due FROM queue q WHERE q.host = host.id AND q.due > 0 ORDER BY q.due LIMIT 1), $10))
+FROM ours v WHERE host.id = v.id";
 
 /// Gives hosts back.
 pub(super) async fn release(inner: Arc<Inner>, hosts: Arc<Vec<Host>>) -> Result<(), Failure> {
@@ -226,15 +245,13 @@ pub(super) async fn release(inner: Arc<Inner>, hosts: Arc<Vec<Host>>) -> Result<
         return Ok(());
     }
     let mut writer = inner.writer.lock().await;
-    let keys = hosts.iter().map(|host| host.key.0).collect::<Vec<_>>();
     let db = writer.link.ready().await?;
-    pages::hosts(db, &active, &inner.skew, &hosts).await?;
-    sqlx::query(RELEASE)
-        .bind(keys)
-        .bind(active.run)
+    let last = pages::last_said(&hosts);
+    pages::described(RELEASE, (&active, &inner.skew), &last)
         .bind(active.told().saturating_add(GRACE))
-        .execute(db)
+        .execute(&mut *db)
         .await?;
+    pages::robots(db, &last).await?;
     for host in hosts.iter() {
         writer.held.remove(&host.key);
     }

@@ -140,10 +140,19 @@ impl<'batch> Links<'batch> {
              FROM (SELECT l.host, l.origin, l.seed, l.due, l.pace, {IS_NEW} AS is_new FROM _l l) l
              GROUP BY host HAVING bool_or(is_new) OR bool_or(seed) ORDER BY host)"
         ));
+        // Each host is looked for once, and locked only if it is to be changed.
+        to.with(
+            "_y AS MATERIALIZED (SELECT k.*, x.id IS NULL AS is_missing, coalesce((k.seed AND NOT x.seed)
+                 OR (x.run IS NULL AND k.wakes
+                     AND (x.lease_at IS NULL OR x.lease_at > greatest(x.next_at, k.due))), false) AS changes
+             FROM _k k LEFT JOIN LATERAL (SELECT * FROM host x WHERE x.id = k.id LIMIT 1) x ON true
+             ORDER BY k.id)"
+                .to_owned(),
+        );
         to.with(format!(
             "_h AS (INSERT INTO host (id, crawl, origin, seed, lease_at, pace)
-             SELECT id, {crawl}, origin, seed, CASE WHEN wakes THEN due END, pace FROM _k
-             WHERE (SELECT true FROM host x WHERE x.id = _k.id) IS NULL ORDER BY id
+             SELECT id, {crawl}, origin, seed, CASE WHEN wakes THEN due END, pace FROM _y
+             WHERE is_missing ORDER BY id
              ON CONFLICT (id) DO UPDATE SET seed = host.seed OR excluded.seed,
                lease_at = CASE WHEN host.run IS NULL THEN least(host.lease_at, excluded.lease_at)
                  ELSE host.lease_at END
@@ -153,7 +162,7 @@ impl<'batch> Links<'batch> {
             "_w AS (UPDATE host SET seed = host.seed OR k.seed, pace = coalesce(host.pace, k.pace),
                lease_at = CASE WHEN host.run IS NULL AND k.wakes
                  THEN least(host.lease_at, greatest(host.next_at, k.due)) ELSE host.lease_at END
-             FROM (SELECT k.* FROM _k k CROSS JOIN LATERAL
+             FROM (SELECT k.* FROM (SELECT * FROM _y WHERE changes ORDER BY id) k CROSS JOIN LATERAL
                (SELECT x.id FROM host x WHERE x.id = k.id AND ((k.seed AND NOT x.seed)
                   OR (x.run IS NULL AND k.wakes
                       AND (x.lease_at IS NULL OR x.lease_at > greatest(x.next_at, k.due))))

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::error::Failure;
 use super::skew::NOW;
-use super::{Active, Inner, shares};
+use super::{Active, Inner, Writer, shares};
 use crate::request::HostKey;
 use crate::store::{Beat, Cookie, News};
 
@@ -173,6 +173,8 @@ pub(super) async fn news(inner: Arc<Inner>) -> Result<News, Failure> {
         writer.cookies_at = writer.cookies_at.max(at);
         news.cookies.push(Cookie { session, key, json });
     }
+    let Writer { link, held, .. } = &mut *writer;
+    news.resting = shares::resting(link.ready().await?, held, &inner.skew).await?;
     for origin in seed_hosts {
         if writer.seed_hosts.insert(origin.clone()) {
             news.seed_hosts.push(origin);

@@ -99,8 +99,8 @@ struct Writer {
     tables: HashMap<String, Vec<Arc<Table>>>,
     /// Reasons and subjects in `refused`.
     refused: HashSet<(String, String)>,
-    /// Hosts that this process has and knows of.
-    held: HashSet<HostKey>,
+    /// Hosts that this process has and knows of, and of how many parts of their host each is one.
+    held: HashMap<HostKey, usize>,
     /// Whether a lease may have been given without an answer.
     stray: bool,
     /// Moment by the database up to which the cookies of others are known.
@@ -121,7 +121,7 @@ impl Writer {
             numbers: Vec::new(),
             tables: HashMap::new(),
             refused: HashSet::new(),
-            held: HashSet::new(),
+            held: HashMap::new(),
             stray: false,
             cookies_at: 0,
             seed_hosts: HashSet::new(),

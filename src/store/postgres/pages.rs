@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use sqlx::PgConnection;
+use sqlx::postgres::{PgArguments, Postgres};
+use sqlx::query::Query;
 
 use super::compose::{Composed, clean};
 use super::error::Failure;
@@ -170,15 +172,31 @@ pub(super) async fn hosts(
     if hosts.is_empty() {
         return Ok(());
     }
-    // What is said last of a host counts.
+    let last = last_said(hosts);
+    described(HOSTS, (active, skew), &last)
+        .execute(&mut *db)
+        .await?;
+    robots(db, &last).await
+}
+
+/// Each host once, in the order of their keys: what is said last of one counts.
+pub(super) fn last_said(hosts: &[Host]) -> Vec<&Host> {
     let mut last = std::collections::BTreeMap::new();
     for host in hosts {
         last.insert(host.key, host);
     }
-    let hosts = last.into_values().collect::<Vec<_>>();
+    last.into_values().collect()
+}
+
+/// A statement that writes what hosts are like, as [`HOSTS`] does.
+pub(super) fn described(
+    sql: &'static str,
+    (active, skew): (&Active, &Skew),
+    hosts: &[&Host],
+) -> Query<'static, Postgres, PgArguments> {
     let column = |part: fn(&Host) -> i64| hosts.iter().map(|host| part(host)).collect::<Vec<_>>();
     let next_at = hosts.iter().map(|host| skew.theirs(host.next_at));
-    sqlx::query(HOSTS)
+    sqlx::query(sql)
         .bind(column(|host| host.key.0))
         .bind(next_at.collect::<Vec<_>>())
         .bind(column(|host| i64::from(host.errors)))
@@ -188,36 +206,27 @@ pub(super) async fn hosts(
         .bind(column(|host| millis(host.ceiling)))
         .bind(column(|host| host.day))
         .bind(column(|host| i64::try_from(host.sent).unwrap_or(i64::MAX)))
-        .execute(&mut *db)
-        .await?;
+}
+
+/// Writes the robots.txt of hosts that have one.
+pub(super) async fn robots(db: &mut PgConnection, hosts: &[&Host]) -> Result<(), Failure> {
     let files = hosts
         .iter()
         .filter_map(|host| Some((host.key.0, host.robots.as_ref()?)))
         .collect::<Vec<_>>();
-    if !files.is_empty() {
-        sqlx::query(ROBOTS)
-            .bind(files.iter().map(|(host, _)| *host).collect::<Vec<_>>())
-            .bind(
-                files
-                    .iter()
-                    .map(|(_, file)| i32::from(file.status))
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                files
-                    .iter()
-                    .map(|(_, file)| file.at.as_millisecond())
-                    .collect::<Vec<_>>(),
-            )
-            .bind(
-                files
-                    .iter()
-                    .map(|(_, file)| clean(&file.body))
-                    .collect::<Vec<_>>(),
-            )
-            .execute(db)
-            .await?;
+    if files.is_empty() {
+        return Ok(());
     }
+    let status = files.iter().map(|(_, file)| i32::from(file.status));
+    let at = files.iter().map(|(_, file)| file.at.as_millisecond());
+    let bodies = files.iter().map(|(_, file)| clean(&file.body));
+    sqlx::query(ROBOTS)
+        .bind(files.iter().map(|(host, _)| *host).collect::<Vec<_>>())
+        .bind(status.collect::<Vec<_>>())
+        .bind(at.collect::<Vec<_>>())
+        .bind(bodies.collect::<Vec<_>>())
+        .execute(db)
+        .await?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //! and pace, and no statement knows of it. What is here sees to it that processes share the parts: of one
 //! host, each has its part of them at the most.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,10 +12,12 @@ use sqlx::{Connection, PgConnection};
 use url::Url;
 
 use super::error::Failure;
+use super::skew::Skew;
 use super::{Active, Inner};
+use crate::clock;
 use crate::request::HostKey;
 use crate::settings::Shares;
-use crate::store::{Host, StoreError};
+use crate::store::{Host, Resting, StoreError};
 
 /// Notes how hosts are divided, if the crawl begins; how they are.
 pub(super) async fn share(inner: Arc<Inner>, wanted: Arc<Shares>) -> Result<Shares, Failure> {
@@ -59,6 +61,49 @@ pub(super) fn read(stored: &str) -> Result<Shares, Failure> {
 
 fn parts(shares: &Shares, origin: &str) -> usize {
     Url::parse(origin).map_or(1, |url| shares.of(&url))
+}
+
+/// Into how many parts a host is divided.
+pub(super) fn parts_of(active: &Active, origin: &str) -> usize {
+    let shares = active.shares.get().filter(|shares| !shares.is_empty());
+    shares.map_or(1, |shares| parts(shares, origin))
+}
+
+const RESTING: &str = "SELECT id, next_at, errors FROM host
+  WHERE id = ANY($1) AND errors > 0 AND next_at > $2";
+
+/// What the other parts of divided hosts have learnt: that their host is in trouble, and until when it is to
+/// be left alone. `held` are the hosts that this process has, and into how many parts each is divided.
+pub(super) async fn resting(
+    db: &mut PgConnection,
+    held: &HashMap<HostKey, usize>,
+    skew: &Skew,
+) -> Result<Vec<Resting>, Failure> {
+    let mut parts_by_other = HashMap::<i64, Vec<HostKey>>::new();
+    for (&part, &parts) in held.iter().filter(|(_, parts)| **parts > 1) {
+        // The numbers of two parts differ by no more than this; keys that are no part's are nobody's.
+        for number in 1..parts.next_power_of_two() {
+            let others = parts_by_other.entry(part.part(number).0);
+            others.or_default().push(part);
+        }
+    }
+    if parts_by_other.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(RESTING)
+        .bind(parts_by_other.keys().copied().collect::<Vec<_>>())
+        .bind(skew.theirs(clock::now()))
+        .fetch_all(db)
+        .await?;
+    let told = rows.into_iter().flat_map(|(other, next_at, errors)| {
+        let parts = parts_by_other.get(&other).into_iter().flatten();
+        parts.map(move |&host| Resting {
+            host,
+            until: skew.ours(next_at),
+            errors: u32::try_from(errors).unwrap_or(u32::MAX),
+        })
+    });
+    Ok(told.collect())
 }
 
 /// What is known of hosts from the crawl before is known of each part; each has its part of what was used of
@@ -152,4 +197,4 @@ pub(super) async fn leave_to_others(
 
 /// The statements whose plans are promised.
 #[cfg(test)]
-pub(super) const HOT: [&str; 2] = [SEVERAL, PUT_BACK];
+pub(super) const HOT: [&str; 3] = [SEVERAL, PUT_BACK, RESTING];

@@ -135,6 +135,40 @@ async fn count(url: &str, sql: &str) -> i64 {
         .unwrap()
 }
 
+/// A process that stands still within a transaction holds nobody up for longer than its lease.
+#[tokio::test]
+async fn a_transaction_that_stands_still_ends_before_its_lease() {
+    let Some(url) = server::database().await else {
+        return;
+    };
+    let idle = async |worker: &Worker| {
+        let mut writer = worker.store.0.writer.lock().await;
+        let sql = "SELECT current_setting('idle_in_transaction_session_timeout')";
+        let set = sqlx::query_scalar::<_, String>(sql);
+        set.fetch_one(writer.link.ready().await.unwrap())
+            .await
+            .unwrap()
+    };
+    let long = Worker::begin(&url, begin("books")).await;
+    assert_eq!(idle(&long).await, "5s");
+    let short = Begin {
+        lease: Duration::from_millis(400),
+        ..begin("books")
+    };
+    let short = Worker::begin(&url, short).await;
+    assert_eq!(idle(&short).await, "300ms");
+    let mut writer = short.store.0.writer.lock().await;
+    let mut transaction = writer.link.ready().await.unwrap().begin().await.unwrap();
+    sqlx::query("UPDATE crawl SET seeded = true")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    let locked = std::time::Instant::now();
+    run(&url, "UPDATE crawl SET seeded = false").await;
+    let waited = locked.elapsed();
+    assert!(waited < Duration::from_secs(4), "{waited:?}");
+}
+
 #[tokio::test]
 async fn a_host_belongs_to_one_process_until_its_lease_ends() {
     let Some(url) = server::database().await else {

@@ -1,14 +1,20 @@
 //! One host that several processes ask at once: together they are no faster than one, and have no more requests
 //! in flight.
 
-use std::time::Duration;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use nephila::settings::PolitenessBy;
+use nephila::Crawl;
+use nephila::engine::Stop;
+use nephila::prelude::*;
+use nephila::settings::{HostSettings, PolitenessBy};
 use nephila::site::Site;
 
 use super::{
     DELAY, Fleet, LEASE, MOST_IN_HAND, PROCESSES, Process, check, check_when_there, lag, number,
 };
+use crate::cli::server::serve_with;
 use crate::postgres;
 
 const PAGES: usize = 200;
@@ -72,4 +78,90 @@ async fn processes_share_a_host() {
     assert!(lag < DELAY * (PROCESSES as u32 + 20), "closer by {lag:?}");
     let again = site.hits() - PAGES;
     assert!(again <= 3 * MOST_IN_HAND + PROCESSES, "{again} asked again");
+}
+
+/// How long the host asks to be left alone.
+const ASKED: u64 = 3;
+const LINKS: usize = 100;
+
+#[derive(Clone, serde::Deserialize)]
+struct Shop(String);
+
+#[spider(name = "fleet_shop")]
+impl Shop {
+    async fn start(&self, seeds: Seeds) -> Result {
+        Ok(seeds.push(&self.0, Self::list).await?)
+    }
+
+    async fn list(&self, page: Page) -> Result {
+        page.follow("a", Self::leaf)?;
+        Ok(())
+    }
+
+    async fn leaf(&self, _page: Page) -> Result {
+        Ok(())
+    }
+}
+
+/// A site that, asked for a while, says once that it is asked too often; when it was asked, and when it said so.
+fn busy_site() -> (String, Arc<Mutex<(Vec<Instant>, Option<Instant>)>>) {
+    let log = Arc::new(Mutex::new((Vec::new(), None)));
+    let told = Arc::clone(&log);
+    let address = serve_with(move |path, _| {
+        let mut log = told.lock().unwrap();
+        log.0.push(Instant::now());
+        if path == "/" {
+            let links = (0..LINKS).map(|n| format!("<a href=/{n}>x</a>"));
+            return (200, links.collect());
+        }
+        if log.0.len() > LINKS / 2 && log.1.is_none() {
+            log.1 = Some(Instant::now());
+            let head = format!("ETag: x\r\nRetry-After: {ASKED}\r\n\r\nnot now");
+            return (429, head);
+        }
+        (200, "x".to_owned())
+    });
+    (format!("http://{address}/"), log)
+}
+
+/// What one part of a host has learnt counts for all: in the same process at once, in others with their next
+/// sign of life.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_parts_leave_a_host_alone_that_says_so_to_one() {
+    let Some(db) = postgres::database().await else {
+        return;
+    };
+    // Of six parts, each process has three.
+    let (site, log) = busy_site();
+    let crawl = || -> Pin<Box<dyn Future<Output = _>>> {
+        let crawl = Crawl::new(Shop(site.clone())).db(&db).with(|settings| {
+            settings.delay = Some(Duration::from_millis(25));
+            settings.lease = LEASE;
+            let shared = HostSettings {
+                concurrency: Some(6),
+                processes: Some(6),
+                ..HostSettings::default()
+            };
+            settings.host.insert("127.0.0.1".to_owned(), shared);
+        });
+        Box::pin(crawl.run())
+    };
+    let (one, two) = tokio::join!(crawl(), crawl());
+    for report in [one, two] {
+        assert_eq!(report.unwrap().stop, Stop::Finished);
+    }
+    let both = "SELECT count(*) FROM run WHERE done > 5";
+    assert_eq!(number(&db, both).await, 2, "both have fetched");
+    let done = "SELECT count(*) FROM page WHERE state = 'done' AND status = 200";
+    assert_eq!(number(&db, done).await, LINKS as i64 + 1);
+    let log = log.lock().unwrap();
+    let said = log.1.expect("it was asked too often");
+    let after = |hit: &Instant| hit.checked_duration_since(said).unwrap_or_default();
+    // Two signs of life, and a busy machine.
+    let known = Duration::from_secs(1);
+    let asked = Duration::from_secs(ASKED);
+    let meanwhile: Vec<_> = log.0.iter().map(after).collect();
+    let meanwhile = meanwhile.iter().filter(|at| **at > known && **at < asked);
+    assert_eq!(meanwhile.count(), 0, "{:?}", log.0);
+    assert!(log.0.iter().any(|hit| after(hit) >= asked));
 }

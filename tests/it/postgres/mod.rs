@@ -18,7 +18,7 @@ pub(crate) struct Server {
     data: PathBuf,
     bin: PathBuf,
     /// Its end is the server's.
-    _keeper: Child,
+    keeper: Child,
     _folder: TempDir,
 }
 
@@ -93,7 +93,7 @@ impl Server {
             url: format!("postgres://nephila@127.0.0.1:{port}/postgres"),
             data,
             bin: bin.to_owned(),
-            _keeper: keeper,
+            keeper,
             _folder: folder,
         })
     }
@@ -155,6 +155,14 @@ impl Server {
             .write_all(text.as_bytes())
             .unwrap();
         assert!(child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Its folder goes next, without which nobody could end it.
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
     }
 }
 
