@@ -162,7 +162,9 @@ async fn execute(url: &str, sql: &'static str) {
 async fn tell_log(url: &str, figures: &Figures) {
     let (from, to) = (figures.log_from, figures.log_from + figures.log_bytes);
     let sum = |column: &str| {
-        format!("SELECT sum({column}) FROM pg_get_wal_stats('0/0'::pg_lsn + {from}, '0/0'::pg_lsn + {to})")
+        format!(
+            "SELECT sum({column}) FROM pg_get_wal_stats('0/0'::pg_lsn + {from}, '0/0'::pg_lsn + {to})"
+        )
     };
     let each = |bytes: i64| bytes as f64 / figures.pages as f64;
     println!(

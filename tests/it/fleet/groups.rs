@@ -6,7 +6,7 @@ use nephila::settings::PolitenessBy;
 use nephila::site::Site;
 use tokio::time::Instant;
 
-use super::{DELAY, Fleet, check, lag, number};
+use super::{DELAY, Fleet, LEASE, check, lag, number};
 use crate::postgres;
 
 const PAGES: usize = 30;
@@ -38,6 +38,7 @@ async fn one_pace(politeness: PolitenessBy) {
         db: db.clone(),
         politeness,
         processes: 1,
+        lease: LEASE,
     };
     let hits = || sites.iter().map(|(_, site)| site.hits()).sum::<usize>();
     let mut running: Vec<_> = (0..3).map(|_| fleet.spawn()).collect();

@@ -2,7 +2,8 @@
 //! at its pace.
 //!
 //! `NEPHILA_FLEET=60 cargo test --test it fleet::processes -- --nocapture` is the long form: 20,000 pages of 200 hosts,
-//! and so many times one to three are killed.
+//! and so many times one to three are killed. With `fleet::faults`, it is as large a crawl whose server crashes, and
+//! one of processes with wrong clocks.
 
 mod budgets;
 mod connection;
@@ -52,6 +53,7 @@ struct Fleet {
     politeness: PolitenessBy,
     /// So many processes share a host.
     processes: usize,
+    lease: Duration,
 }
 
 #[spider]
@@ -76,7 +78,7 @@ impl Fleet {
             settings.delay = Some(DELAY);
             settings.jitter = 0.0;
             settings.concurrency_per_host = 1;
-            settings.lease = LEASE;
+            settings.lease = self.lease;
             settings.commit_pages = 10;
             settings.retry_delay = Duration::from_millis(10);
             if self.processes > 1 {
@@ -206,6 +208,7 @@ async fn processes_die_and_stand_still_and_the_crawl_is_whole() {
         db: db.clone(),
         politeness: PolitenessBy::Host,
         processes: 1,
+        lease: LEASE,
     };
     let mut random = fastrand::Rng::with_seed(7);
     let hits = || sites.iter().map(Site::hits).sum::<usize>();

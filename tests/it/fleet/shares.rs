@@ -3,13 +3,14 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nephila::Crawl;
 use nephila::engine::Stop;
 use nephila::prelude::*;
 use nephila::settings::{HostSettings, PolitenessBy};
 use nephila::site::Site;
+use tokio::time::Instant;
 
 use super::{
     DELAY, Fleet, LEASE, MOST_IN_HAND, PROCESSES, Process, check, check_when_there, lag, number,
@@ -32,6 +33,7 @@ async fn processes_share_a_host() {
         db: db.clone(),
         politeness: PolitenessBy::Host,
         processes: PROCESSES,
+        lease: LEASE,
     };
     let mut running: Vec<_> = (0..PROCESSES).map(|_| fleet.spawn()).collect();
     let (mut killed, mut most) = (0, 0);
@@ -90,7 +92,7 @@ struct Shop(String);
 #[spider(name = "fleet_shop")]
 impl Shop {
     async fn start(&self, seeds: Seeds) -> Result {
-        Ok(seeds.push(&self.0, Self::list).await?)
+        seeds.push(&self.0, Self::list).await
     }
 
     async fn list(&self, page: Page) -> Result {
@@ -103,19 +105,26 @@ impl Shop {
     }
 }
 
-/// A site that, asked for a while, says once that it is asked too often; when it was asked, and when it said so.
-fn busy_site() -> (String, Arc<Mutex<(Vec<Instant>, Option<Instant>)>>) {
-    let log = Arc::new(Mutex::new((Vec::new(), None)));
+/// When a site was asked, and when it said that it is asked too often.
+#[derive(Default)]
+struct Asked {
+    at: Vec<Instant>,
+    refused: Option<Instant>,
+}
+
+/// A site that, asked for a while, says so once.
+fn busy_site() -> (String, Arc<Mutex<Asked>>) {
+    let log = Arc::<Mutex<Asked>>::default();
     let told = Arc::clone(&log);
     let address = serve_with(move |path, _| {
         let mut log = told.lock().unwrap();
-        log.0.push(Instant::now());
+        log.at.push(Instant::now());
         if path == "/" {
             let links = (0..LINKS).map(|n| format!("<a href=/{n}>x</a>"));
             return (200, links.collect());
         }
-        if log.0.len() > LINKS / 2 && log.1.is_none() {
-            log.1 = Some(Instant::now());
+        if log.at.len() > LINKS / 2 && log.refused.is_none() {
+            log.refused = Some(Instant::now());
             let head = format!("ETag: x\r\nRetry-After: {ASKED}\r\n\r\nnot now");
             return (429, head);
         }
@@ -155,13 +164,13 @@ async fn all_parts_leave_a_host_alone_that_says_so_to_one() {
     let done = "SELECT count(*) FROM page WHERE state = 'done' AND status = 200";
     assert_eq!(number(&db, done).await, LINKS as i64 + 1);
     let log = log.lock().unwrap();
-    let said = log.1.expect("it was asked too often");
+    let said = log.refused.expect("it was asked too often");
     let after = |hit: &Instant| hit.checked_duration_since(said).unwrap_or_default();
     // Two signs of life, and a busy machine.
     let known = Duration::from_secs(1);
     let asked = Duration::from_secs(ASKED);
-    let meanwhile: Vec<_> = log.0.iter().map(after).collect();
+    let meanwhile: Vec<_> = log.at.iter().map(after).collect();
     let meanwhile = meanwhile.iter().filter(|at| **at > known && **at < asked);
-    assert_eq!(meanwhile.count(), 0, "{:?}", log.0);
-    assert!(log.0.iter().any(|hit| after(hit) >= asked));
+    assert_eq!(meanwhile.count(), 0, "{:?}", log.at);
+    assert!(log.at.iter().any(|hit| after(hit) >= asked));
 }
