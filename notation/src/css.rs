@@ -5,16 +5,28 @@ use scraper::error::SelectorErrorKind;
 use scraper::selector::{Parser, Simple};
 use selectors::parser::{Component, ParseRelative, Selector, SelectorList};
 
+use crate::plain::{self, Compound};
+
 /// The attribute that stands for `:contains` within a parsed selector: who matches it looks for its
 /// value in the element's text. No page has it, since a page's names are what its tokenizer makes.
 pub const CONTAINS: &str = "-nephila-contains";
 
 /// A list of CSS selectors, perhaps with [`CONTAINS`].
 #[derive(Clone, Debug)]
-pub struct Css {
-    list: SelectorList<Simple>,
-    /// Of each selector, the name that its element must have, as it is written and in lower case.
-    names: Box<[Option<(LocalName, LocalName)>]>,
+pub struct Css(Box<[One]>);
+
+/// One selector of a list.
+#[derive(Clone, Debug)]
+pub enum One {
+    /// Tags, classes and ids alone: their compounds, that of the element first.
+    Plain(Box<[Compound]>),
+    /// Anything else.
+    Other {
+        /// The tag that its element must have, if it says one, as it is written and in lower case.
+        tag: Option<(LocalName, LocalName)>,
+        /// All of it.
+        selector: Selector<Simple>,
+    },
 }
 
 impl Css {
@@ -26,29 +38,41 @@ impl Css {
         let rewritten = without_contains(source)?;
         let mut input = cssparser::Parser::new(rewritten.as_deref().unwrap_or(source));
         SelectorList::parse(&Parser, &mut input, ParseRelative::No)
-            .map(Self::of_list)
+            .map(|list| Self::of_list(&list))
             .map_err(|error| explain(&SelectorErrorKind::from(error)))
     }
 
-    fn of_list(list: SelectorList<Simple>) -> Self {
-        let names = list.slice().iter().map(name_of_subject).collect();
-        Self { list, names }
+    fn of_list(list: &SelectorList<Simple>) -> Self {
+        let one = |selector: &Selector<Simple>| match plain::compounds(selector) {
+            Some(compounds) => One::Plain(compounds),
+            None => One::Other {
+                tag: tag_of_subject(selector),
+                selector: selector.clone(),
+            },
+        };
+        Self(list.slice().iter().map(one).collect())
     }
 
-    /// The selectors that an element of this name may match: most pairs of an element and a selector
-    /// need no closer look.
-    pub fn candidates(&self, name: &LocalName) -> impl Iterator<Item = &Selector<Simple>> {
-        let all = self.list.slice().iter().zip(&self.names);
-        all.filter_map(move |(selector, own)| match own {
-            Some((written, lower)) if lower != name && written != name => None,
-            _ => Some(selector),
-        })
+    /// Its selectors.
+    pub fn list(&self) -> &[One] {
+        &self.0
     }
 }
 
-fn name_of_subject(selector: &Selector<Simple>) -> Option<(LocalName, LocalName)> {
+impl One {
+    /// The tag that an element must have to match, if it says one: as it is written, and in lower case.
+    #[inline]
+    pub fn tag(&self) -> Option<&(LocalName, LocalName)> {
+        match self {
+            Self::Plain(compounds) => compounds.first()?.tag.as_ref(),
+            Self::Other { tag, .. } => tag.as_ref(),
+        }
+    }
+}
+
+fn tag_of_subject(selector: &Selector<Simple>) -> Option<(LocalName, LocalName)> {
     selector.iter().find_map(|component| match component {
-        Component::LocalName(name) => Some((name.name.0.clone(), name.lower_name.0.clone())),
+        Component::LocalName(tag) => Some((tag.name.0.clone(), tag.lower_name.0.clone())),
         _ => None,
     })
 }

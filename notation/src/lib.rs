@@ -22,11 +22,15 @@
 //! CSS says at its end what to take: `::text`, `::attr(name)`, `::html`, `::markdown`.
 
 mod css;
+mod plain;
 mod xpath;
 
 use std::fmt;
 
-pub use css::{CONTAINS, Css};
+use html5ever::LocalName;
+
+pub use css::{CONTAINS, Css, One};
+pub use plain::{Attribute, Compound};
 pub use selectors::parser::SelectorList;
 pub use serde_json_path::JsonPath;
 pub use xpath::XPath;
@@ -90,7 +94,7 @@ pub enum Take {
     /// What people read of it, as Markdown.
     Markdown,
     /// An attribute, by its name in lower case.
-    Attribute(Box<str>),
+    Attribute(LocalName),
 }
 
 /// Something that is no selector or pattern.

@@ -117,6 +117,16 @@ fn gather<'a>(
     pay: impl Fn(&str) -> bool,
 ) -> Cow<'a, str> {
     let mut out = Folded::default();
+    // Most elements that are read have one text and nothing else.
+    if let Some(only) = element.first_child()
+        && only.next_sibling().is_none()
+        && let Node::Text(text) = only.value()
+    {
+        if effort.look(1) && pay(text) {
+            out.push(text);
+        }
+        return out.text;
+    }
     let mut skip_until = None;
     for edge in element.traverse() {
         if !effort.look(1) {
@@ -163,10 +173,10 @@ pub(super) fn own_text<'a>(element: ElementRef<'a>, effort: &Effort) -> Cow<'a, 
 }
 
 /// The value of an attribute without a namespace.
-pub(super) fn attribute<'a>(element: ElementRef<'a>, name: &str) -> Option<&'a str> {
-    // scraper looks a name up in a table of all names first, which takes longer than to compare a few.
+#[inline]
+pub(super) fn attribute<'a>(element: ElementRef<'a>, name: &LocalName) -> Option<&'a str> {
     let mut attributes = element.value().attrs.iter();
-    let found = attributes.find(|(own, _)| &*own.local == name && own.ns == ns!());
+    let found = attributes.find(|(own, _)| own.local == *name && own.ns == ns!());
     found.map(|(_, value)| &**value)
 }
 
@@ -248,18 +258,31 @@ impl<'a> Folded<'a> {
 
 /// Whether the white space of a trimmed text is single spaces only, as can be seen from its bytes.
 fn is_folded(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let after = bytes.get(1..).unwrap_or_default();
+    // Most texts are ASCII; this the compiler makes wide instructions of, which it can't of the other.
+    let (mut has_gap, mut is_wide) = (false, false);
+    for (&byte, &next) in bytes.iter().zip(after) {
+        has_gap |= (byte == b' ') & (next == b' ') | (byte.wrapping_sub(9) < 5);
+        is_wide |= byte >= 0x80;
+    }
+    is_wide |= bytes.last().is_some_and(|last| *last >= 0x80);
+    !has_gap && !(is_wide && has_wide_gap(bytes))
+}
+
+/// Whether there may be white space beyond ASCII.
+fn has_wide_gap(bytes: &[u8]) -> bool {
     let mut before = 0;
-    text.bytes().all(|byte| {
-        let is_plain = match byte {
-            b' ' => before != b' ',
+    bytes.iter().any(|&byte| {
+        let is_gap = match byte {
             // U+0085 and U+00A0.
-            0x85 | 0xa0 => before != 0xc2,
-            // What is ASCII, and what all other white space begins with.
-            9..=13 | 0xe1..=0xe3 => false,
-            _ => true,
+            0x85 | 0xa0 => before == 0xc2,
+            // What all other white space begins with.
+            0xe1..=0xe3 => true,
+            _ => false,
         };
         before = byte;
-        is_plain
+        is_gap
     })
 }
 
@@ -311,4 +334,43 @@ fn is_block(name: &LocalName) -> bool {
             | local_name!("ul")
             | local_name!("option")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_is_folded() {
+        let long = "a long text of plain words ".repeat(9);
+        let late = format!("{long}\u{a0}end");
+        for text in [
+            "",
+            " ",
+            "a",
+            "a b",
+            "a  b",
+            " a b ",
+            "a\tb",
+            "a\nb",
+            "a \u{b}b",
+            "\u{e4} b",
+            "a\u{a0}b",
+            "\u{c4}\u{a0}\u{a0}b",
+            "a\u{85}b",
+            "\u{85}",
+            "\u{e1}\u{a0}",
+            "a\u{2003}b",
+            "\u{2605}\u{2605} b",
+            "\u{3000}a\u{3000}b",
+            "a\u{1680}b",
+            "\u{c5}\u{85} x",
+            &long,
+            &late,
+        ] {
+            let expected: Vec<&str> = text.split_whitespace().collect();
+            assert_eq!(folded(text), expected.join(" "), "{text:?}");
+        }
+        assert!(matches!(folded("plain words"), Cow::Borrowed(_)));
+    }
 }

@@ -99,7 +99,13 @@ impl Effort {
     /// Pays for a pass over a text; false if it is not to be had.
     #[inline]
     pub(super) fn read(&self, text: &str) -> bool {
-        self.look((text.len() / BYTES_PER_LOOK) as u64)
+        self.look(Self::of_text(text))
+    }
+
+    /// What a pass over a text costs, in looks.
+    #[inline]
+    pub(super) fn of_text(text: &str) -> u64 {
+        (text.len() / BYTES_PER_LOOK) as u64
     }
 
     /// Pays for text; false if it is not to be had.

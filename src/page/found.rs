@@ -241,7 +241,7 @@ impl<'a> Found<'a> {
         let link = move |place| match place {
             Place::Element(element) => {
                 let href = match take {
-                    Take::Attribute(name) => element.attr(name),
+                    Take::Attribute(name) => dom::attribute(element, name),
                     _ => ["href", "src", "action"]
                         .iter()
                         .find_map(|name| element.attr(name)),

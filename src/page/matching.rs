@@ -7,12 +7,14 @@
 //! The parser has written `:contains("text")` as a test of an attribute that no page has; here such a
 //! test looks at the element's text.
 
+mod plain;
+
 use std::fmt;
 
 use ego_tree::NodeRef;
 use html5ever::tendril::StrTendril;
 use html5ever::{LocalName, Namespace, QualName, local_name, ns};
-use nephila_notation::{CONTAINS, Css};
+use nephila_notation::{CONTAINS, Compound, Css, One};
 use scraper::node::Element as Data;
 use scraper::selector::{CssLocalName, CssString, NonTSPseudoClass, PseudoElement, Simple};
 use scraper::{ElementRef, Node};
@@ -23,6 +25,7 @@ use selectors::context::{
     SelectorCaches,
 };
 use selectors::matching::{ElementSelectorFlags, matches_selector};
+use selectors::parser::Selector;
 use selectors::{Element, OpaqueElement};
 
 use super::dom;
@@ -33,9 +36,77 @@ pub(super) struct Matches<'a> {
     scope: NodeRef<'a, Node>,
     /// The node that was looked at last; none when all were.
     last: Option<NodeRef<'a, Node>>,
-    css: &'a Css,
+    list: &'a [One],
+    needs: Needs<'a>,
     effort: &'a Effort,
-    caches: SelectorCaches,
+    /// Made for what needs them.
+    caches: Option<Box<SelectorCaches>>,
+}
+
+/// What can be seen of an element at once: most are passed over by it.
+#[derive(Clone, Copy)]
+enum Needs<'a> {
+    /// A tag.
+    Tag(&'a LocalName),
+    /// One that is not written in lower case, and that: which of them, an element's namespace says.
+    Either(&'a LocalName, &'a LocalName),
+    Id(&'a str),
+    Class(&'a str),
+    /// A closer look.
+    More,
+}
+
+impl<'a> Needs<'a> {
+    fn of(list: &'a [One]) -> Self {
+        let [one] = list else { return Self::More };
+        match one.tag() {
+            Some((written, lower)) if written == lower => return Self::Tag(lower),
+            Some((written, lower)) => return Self::Either(written, lower),
+            None => {}
+        }
+        let One::Plain(compounds) = one else {
+            return Self::More;
+        };
+        match compounds.first() {
+            Some(Compound { id: Some(id), .. }) => Self::Id(id),
+            Some(Compound { classes, .. }) if !classes.is_empty() => Self::Class(&classes[0]),
+            _ => Self::More,
+        }
+    }
+
+    /// Whether an element has it, and how many looks it takes to see that.
+    #[inline]
+    fn see(self, data: &Data) -> (bool, u64) {
+        let price = 1 + (data.attrs.len() / ATTRIBUTES_PER_LOOK) as u64;
+        match self {
+            Self::Tag(tag) => (data.name.local == *tag, 1),
+            Self::Either(written, lower) => {
+                let is_it = data.name.local == *lower || data.name.local == *written;
+                (is_it, 1)
+            }
+            // Which scraper remembers.
+            Self::Id(id) => (data.id() == Some(id), price),
+            Self::Class(class) => match data
+                .attrs
+                .iter()
+                .find(|(own, _)| own.local == local_name!("class"))
+            {
+                Some((_, own)) => (has_word(own, class), price + Effort::of_text(own)),
+                None => (false, price),
+            },
+            Self::More => (true, 1),
+        }
+    }
+}
+
+/// Whether a word stands in a text, between white space.
+#[inline]
+fn has_word(text: &str, word: &str) -> bool {
+    // Most elements have one class.
+    if text.len() <= word.len() {
+        return text == word;
+    }
+    text.split_ascii_whitespace().any(|own| own == word)
 }
 
 impl<'a> Matches<'a> {
@@ -43,60 +114,97 @@ impl<'a> Matches<'a> {
         Self {
             scope: *scope,
             last: Some(*scope),
-            css,
+            list: css.list(),
+            needs: Needs::of(css.list()),
             effort,
-            caches: SelectorCaches::default(),
+            caches: None,
         }
     }
 
-    fn is_match(&mut self, element: &Paid<'a>) -> bool {
-        let mut candidates = self.css.candidates(&element.data.name.local).peekable();
-        if candidates.peek().is_none() {
-            return false;
-        }
+    fn is_match(&mut self, element: Paid<'a>) -> bool {
+        let list = self.list;
+        let mut candidates = list.iter().filter(|one| match one.tag() {
+            Some((written, lower)) => {
+                element.data.name.local == *lower || element.data.name.local == *written
+            }
+            None => true,
+        });
+        candidates.any(|one| match one {
+            One::Plain(compounds) => plain::is_match(element, compounds),
+            One::Other { selector, .. } => self.is_other(&element, selector),
+        })
+    }
+
+    fn is_other(&mut self, element: &Paid<'a>, selector: &Selector<Simple>) -> bool {
         let mut context = MatchingContext::new(
             MatchingMode::Normal,
             None,
-            &mut self.caches,
+            self.caches.get_or_insert_default(),
             QuirksMode::NoQuirks,
             NeedsSelectorFlags::No,
             MatchingForInvalidation::No,
         );
         let scope = self.scope.value().as_element();
         context.scope_element = scope.map(OpaqueElement::new);
-        candidates.any(|selector| matches_selector(selector, 0, None, element, &mut context))
+        matches_selector(selector, 0, None, element, &mut context)
     }
 
-    /// The node after the last one, in document order.
-    fn step(&mut self) -> Option<NodeRef<'a, Node>> {
-        let mut from = self.last?;
-        let next = from.first_child().or_else(|| {
-            while from != self.scope {
-                if let Some(sibling) = from.next_sibling() {
-                    return Some(sibling);
-                }
-                from = from.parent()?;
+    /// The next element, in document order, that has what is needed. Each node on the way is a look; they are paid
+    /// together.
+    fn step(&mut self) -> Option<(NodeRef<'a, Node>, &'a Data)> {
+        if self.effort.is_spent() {
+            return None;
+        }
+        let (needs, mut passed) = (self.needs, 0);
+        let mut node = self.last?;
+        let found = loop {
+            let Some(next) = after(node, self.scope) else {
+                break None;
+            };
+            node = next;
+            let Node::Element(data) = next.value() else {
+                passed += 1;
+                continue;
+            };
+            let (is_it, price) = needs.see(data);
+            passed += price;
+            if is_it {
+                break Some((next, data));
             }
-            None
-        });
-        self.last = next;
-        next
+        };
+        self.last = found.map(|(node, _)| node);
+        let is_paid = self.effort.look(passed);
+        found.filter(|_| is_paid)
     }
+}
+
+/// The node after another one, in document order, within a scope.
+#[inline]
+fn after<'a>(node: NodeRef<'a, Node>, scope: NodeRef<'a, Node>) -> Option<NodeRef<'a, Node>> {
+    if let Some(child) = node.first_child() {
+        return Some(child);
+    }
+    let mut from = node;
+    while from.id() != scope.id() {
+        if let Some(sibling) = from.next_sibling() {
+            return Some(sibling);
+        }
+        from = from.parent()?;
+    }
+    None
 }
 
 impl<'a> Iterator for Matches<'a> {
     type Item = ElementRef<'a>;
 
     fn next(&mut self) -> Option<ElementRef<'a>> {
-        while let Some(node) = self.step() {
-            if !self.effort.look(1) {
-                return None;
-            }
-            let Some(data) = node.value().as_element() else {
-                continue;
-            };
+        while let Some((node, data)) = self.step() {
             let effort = self.effort;
-            let is_match = self.is_match(&Paid { node, data, effort });
+            let element = Paid { node, data, effort };
+            let is_match = match self.list {
+                [One::Plain(compounds)] => plain::is_match(element, compounds),
+                _ => self.is_match(element),
+            };
             if effort.is_spent() {
                 return None;
             }
@@ -147,6 +255,20 @@ impl<'a> Paid<'a> {
         let mut attributes = self.attributes();
         let found = attributes.find(|(own, _)| own.local == *name);
         found.map(|(_, value)| &**value)
+    }
+
+    /// Whether this is its id.
+    fn is_called(&self, id: &str) -> bool {
+        let price = 1 + self.data.attrs.len() / ATTRIBUTES_PER_LOOK;
+        self.effort.look(price as u64) && self.data.id() == Some(id)
+    }
+
+    /// Whether it has this class.
+    fn is_classed(&self, class: &str) -> bool {
+        // A page's classes are read once or twice: to keep them as a list, as scraper does, takes more
+        // time than that, and 100 MB for an attribute of 16.
+        self.attribute(&local_name!("class"))
+            .is_some_and(|own| self.effort.read(own) && has_word(own, class))
     }
 
     /// Its attributes, paid for; none if they can't be.
@@ -268,19 +390,12 @@ impl Element for Paid<'_> {
         false
     }
 
-    fn has_id(&self, id: &CssLocalName, case: CaseSensitivity) -> bool {
-        let own = self.attribute(&local_name!("id"));
-        own.is_some_and(|own| case.eq(own.as_bytes(), id.0.as_bytes()))
+    fn has_id(&self, id: &CssLocalName, _: CaseSensitivity) -> bool {
+        self.is_called(&id.0)
     }
 
-    fn has_class(&self, name: &CssLocalName, case: CaseSensitivity) -> bool {
-        let Some(own) = self.attribute(&local_name!("class")) else {
-            return false;
-        };
-        // A page's classes are read once or twice: to keep them as a list, as scraper does, takes more
-        // time than that, and 100 MB for an attribute of 16.
-        let mut words = own.split_ascii_whitespace();
-        self.effort.read(own) && words.any(|word| case.eq(word.as_bytes(), name.0.as_bytes()))
+    fn has_class(&self, name: &CssLocalName, _: CaseSensitivity) -> bool {
+        self.is_classed(&name.0)
     }
 
     fn has_custom_state(&self, _name: &CssLocalName) -> bool {
@@ -316,7 +431,8 @@ mod tests {
     const HTML: &str = "<html lang=en-GB><body class='A b'><h1 id=top>t</h1><div class=\"row one\n two\"><p>1<p \
         class=b>2<b>3</b><!-- x --><p></p></div><div class=row><ul><li>a<li class=b>b<li>c</ul><svg><path \
         id=p xlink:href=#x /></svg><a href=/x/y.html title='one two'>x</a><a href=mailto:q>y</a><template><p \
-        class=b></template></div><p class=B><i><b class='b c'>z</b></i>";
+        class=b></template></div><p class=B><i><b class='b c'>z</b></i>\
+        <input type=Text name=n><svg viewBox=a></svg>";
 
     /// scraper's own matching is what ours is held against.
     #[test]
@@ -364,6 +480,26 @@ mod tests {
             ":scope > body",
             "template p",
             "nothing b",
+            "[type=text]",
+            "INPUT[TYPE=text]",
+            "[name=N]",
+            "[viewBox]",
+            "[VIEWBOX=a]",
+            "[class~=two]",
+            "[title='']",
+            "a[href^='']",
+            "div a[title][href]",
+            "h1#top.x",
+            "#top#top",
+            "[id='TOP' i]",
+            ".row > ul > .b",
+            "body > div.row ul li",
+            "html > div li",
+            "div.one > div > ul > li",
+            "body div div li.b",
+            "svg > [id=p]",
+            "*.b",
+            "* > b",
         ] {
             let (theirs, ours) = (
                 Selector::parse(source).unwrap(),
