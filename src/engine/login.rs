@@ -18,15 +18,17 @@ use super::dispatcher::Message;
 use super::event::Event;
 use super::executor::run_login;
 use super::flight::Flight as Sent;
+use super::judge::class_of;
 use super::life;
 use super::rules::{self, Rules};
 use super::shared::Shared;
 use crate::policy::redirect;
+use crate::policy::retry::{self, Class};
 use crate::request::{Request, Response, Session, Source, StoredCookie, origin_of};
 use crate::spider::{Ask, Login, NoSecret};
 use crate::store::Ticket;
 
-/// How often a login is tried before nobody tries it any more: sites lock accounts.
+/// How often a login that gets no answer is tried before nobody tries it any more.
 const TRIES: u32 = 3;
 /// How often a request is fetched once more after a new login.
 const MOST_AGAIN: u8 = 3;
@@ -291,6 +293,7 @@ async fn log_in(
             pages: Vec::new(),
             kept: false,
             strangers: HashMap::new(),
+            may_pass: false,
         };
         match flight.fly().await {
             Ok(()) => {
@@ -309,13 +312,14 @@ async fn log_in(
             Err(Fault::Later) => return Err(NoPass::Later),
             Err(Fault::Failed(why)) => {
                 let message = format!("login{} failed: {why}", state.whose());
-                shared.bus.emit(&Event::Warning(message.clone()));
+                // Whoever is refused would be so again, and be locked out for it.
+                if !flight.may_pass {
+                    return Err(state.give_up(message));
+                }
                 if number == TRIES {
                     return Err(state.give_up(format!("{message}, {TRIES} tries")));
                 }
-            }
-            Err(Fault::Hopeless(why)) => {
-                return Err(state.give_up(format!("login{} failed: {why}", state.whose())));
+                shared.bus.emit(&Event::Warning(message));
             }
         }
         tokio::time::sleep(pause).await;
@@ -328,8 +332,6 @@ enum Fault {
     /// A host must be left alone, or the crawl is stopping.
     Later,
     Failed(String),
-    /// Another try would fail, too.
-    Hopeless(String),
 }
 
 impl From<String> for Fault {
@@ -347,6 +349,8 @@ struct Flight<'a> {
     kept: bool,
     /// Rules of hosts that are not this process's.
     strangers: HashMap<String, Rules>,
+    /// What came last was no answer, or one that may be another next time, as 503 is.
+    may_pass: bool,
 }
 
 impl Flight<'_> {
@@ -370,24 +374,18 @@ impl Flight<'_> {
                 Ok(Ok(Ask::Keep(url, name, value))) => self.keep(&url, &name, value),
                 Ok(Ok(Ask::Fetch(request, answer))) => match self.exchange(*request).await {
                     Ok(response) => drop(answer.send(Ok(response))),
-                    Err(Fault::Failed(why) | Fault::Hopeless(why)) => {
-                        drop(answer.send(Err(why.into())));
-                    }
+                    Err(Fault::Failed(why)) => drop(answer.send(Err(why.into()))),
                     Err(Fault::Later) => return Err(Fault::Later),
                 },
                 Ok(Err(Ok(outcome))) => {
                     return outcome.map_err(|error| {
-                        let is_final = error.is::<NoSecret>();
-                        let fault = if is_final {
-                            Fault::Hopeless
-                        } else {
-                            Fault::Failed
-                        };
-                        fault(error.to_string())
+                        self.may_pass &= !error.is::<NoSecret>();
+                        Fault::Failed(error.to_string())
                     });
                 }
                 Ok(Err(Err(_))) => return Err(Fault::Failed("its thread ended".to_owned())),
                 Err(_) => {
+                    self.may_pass = true;
                     let message = format!("it does nothing for {} s", limit.as_secs());
                     return Err(Fault::Failed(message));
                 }
@@ -431,6 +429,11 @@ impl Flight<'_> {
                     .as_ref()
                     .map_or(Source::Network, |response| response.source),
             });
+            let class = match &outcome {
+                Ok(response) => Class::Status(response.status.as_u16()),
+                Err(error) => class_of(error.kind),
+            };
+            self.may_pass = retry::budget(class, None, &self.shared.settings) > 0;
             let response = outcome.map_err(|error| error.message)?;
             if !redirect::is_redirect(response.status)
                 || !response.headers.contains_key(header::LOCATION)
@@ -458,6 +461,7 @@ impl Flight<'_> {
                     let answer = rules::search(fetch, &origin, settings.max_robots).await;
                     let rules = answer
                         .and_then(|answer| Rules::from_file(&answer.file, &settings.user_agent));
+                    self.may_pass = rules.is_none();
                     let rules =
                         rules.ok_or_else(|| format!("no robots.txt of {origin} for now"))?;
                     self.strangers.insert(origin.clone(), rules);

@@ -20,7 +20,8 @@ use crate::request::{Request, Response, Result, Session, StepRef};
 ///
 /// What is asked here passes robots.txt, the host's pace and the address guard, like anything; its
 /// redirects are followed. It is not stored, so passwords are at home here. An error means that
-/// nobody is logged in; it is tried three times.
+/// nobody is logged in. It is tried three times if what was asked last got no answer, or one that may pass like
+/// 503, and once if it was refused: sites lock accounts.
 ///
 /// ```
 /// use nephila::prelude::*;
@@ -202,6 +203,7 @@ impl Login {
     /// # Cancel safety
     /// A dropped call may have reached the server.
     pub async fn send(&self, request: Request) -> Result<Page> {
+        let method = request.method.clone();
         let (answer, answered) = oneshot::channel();
         let ask = Ask::Fetch(Box::new(request), answer);
         let stopping = || "the crawl is stopping";
@@ -209,7 +211,11 @@ impl Login {
         let response = answered.await.map_err(|_| stopping())??;
         let (status, url) = (response.status, &response.url);
         if status.is_client_error() || status.is_server_error() {
-            return Err(format!("{url} answered {status}").into());
+            let to = match method {
+                Method::GET => String::new(),
+                method => format!(" to {method}"),
+            };
+            return Err(format!("{url} answered {status}{to}").into());
         }
         let context = Context {
             session: self.session.clone(),

@@ -1,7 +1,7 @@
 //! Logins: once for each session, again when it is logged out, and never more.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -202,7 +202,7 @@ async fn a_login_that_fails_is_not_tried_for_ever() {
         .await
         .unwrap();
     assert_ne!(report.exit_code(), 0);
-    assert_eq!(club.logins.load(Ordering::SeqCst), 3);
+    assert_eq!(club.logins.load(Ordering::SeqCst), 1, "a lock-out is near");
     let shown = format!("{report:?}");
     assert!(
         shown.contains("login failed: ") && shown.contains("403"),
@@ -210,6 +210,34 @@ async fn a_login_that_fails_is_not_tried_for_ever() {
     );
     assert!(!shown.contains("wrong"), "{shown}");
     assert_eq!(web.asked("/").len(), 0, "nothing is asked by nobody");
+}
+
+/// A login page that is out of order for the first times.
+#[tokio::test]
+async fn a_login_is_tried_again_where_no_answer_came() {
+    for (broken, tries, code) in [(2, 3, 0), (9, 3, 1)] {
+        let club = Arc::new(Club {
+            views: 99,
+            ..Club::default()
+        });
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (inner, count) = (Arc::clone(&club), Arc::clone(&asked));
+        let web = Web::start(move |path, asked| {
+            let is_login = path == "/login" && asked.line.starts_with("GET");
+            if is_login && count.fetch_add(1, Ordering::SeqCst) < broken {
+                return ("503 Later".to_owned(), String::new());
+            }
+            inner.answer(path, asked)
+        })
+        .await;
+        let crawl = Crawl::new(members(&web, &[])).db("sqlite::memory:");
+        let report = crawl.with(|settings| pin(settings, "hunter2")).run().await;
+        let report = report.unwrap();
+        assert_eq!(report.exit_code(), code, "{report:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), tries, "{broken}");
+        let shown = format!("{report:?}");
+        assert_eq!(shown.contains(", 3 tries"), code == 1, "{shown}");
+    }
 }
 
 #[tokio::test]
