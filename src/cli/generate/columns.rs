@@ -30,6 +30,8 @@ pub(super) enum Kind {
     Integer,
     Number,
     Date,
+    DayFirst,
+    MonthFirst,
     Timestamp,
     Url,
     /// Of texts, numbers (`int`) or JSON.
@@ -79,10 +81,11 @@ impl Column {
         }
     }
 
-    /// Its values, amounts without their currency.
+    /// Its values, numbers and amounts as what they are worth.
     fn meant(&self) -> Vec<Option<String>> {
-        let amount = |text: &String| match parse::money(text) {
-            Ok(amount) if has_currency(text) => amount.to_string(),
+        let amount = |text: &String| match (text.parse::<f64>(), parse::money(text)) {
+            (Ok(number), _) => number.to_string(),
+            (_, Ok(amount)) if has_currency(text) => amount.to_string(),
             _ => text.clone(),
         };
         let values = self.values.iter();
@@ -103,6 +106,8 @@ impl Column {
             Kind::Integer => ("int", "integer"),
             Kind::Number => ("float", "number"),
             Kind::Date => ("date", "date"),
+            Kind::DayFirst => ("date", "date_day_first"),
+            Kind::MonthFirst => ("date", "date_month_first"),
             Kind::Timestamp => ("timestamp", ""),
             Kind::Url => ("url", ""),
             Kind::List(of) => return format!("{{ select = {selector}, type = \"[{of}]\" }}"),
@@ -125,18 +130,32 @@ fn kind_of(values: &[&str]) -> Kind {
     // What begins with a zero is a number of something.
     let is_code = |text: &str| text.len() > 1 && text.starts_with('0') && !text.starts_with("0.");
     let short = |text: &str| text.chars().count() <= 24;
+    let dates = |read: fn(&str) -> Result<jiff::civil::Date, parse::Unclear>| {
+        all(&|text| text.len() <= 40 && read(text).is_ok())
+    };
     if all(&|text| text.parse::<i64>().is_ok() && !is_code(text)) {
         Kind::Int
-    } else if all(&|text| text.parse::<f64>().is_ok_and(f64::is_finite) && !is_code(text)) {
+    } else if all(&|text| {
+        text.parse::<f64>().is_ok_and(f64::is_finite) && !is_code(text) && !text.ends_with('.')
+    }) {
         Kind::Float
-    } else if all(&|text| short(text) && has_currency(text) && parse::money(text).is_ok()) {
+    } else if all(&|text| {
+        short(text) && has_currency(text) && !is_range(text) && parse::money(text).is_ok()
+    }) {
         Kind::Money
     } else if all(&|text| text.parse::<jiff::Timestamp>().is_ok()) {
         Kind::Timestamp
     } else if all(&is_url) {
         Kind::Url
-    } else if all(&|text| text.len() <= 40 && parse::date(text).is_ok()) {
+    } else if dates(parse::date) {
         Kind::Date
+    } else if dates(parse::date_day_first) != dates(parse::date_month_first) {
+        // One of them says which it is, for all.
+        if dates(parse::date_day_first) {
+            Kind::DayFirst
+        } else {
+            Kind::MonthFirst
+        }
     } else if all(&|text| short(text) && is_counted(text) && parse::integer(text).is_ok()) {
         Kind::Integer
     } else if all(&|text| short(text) && is_decimal(text) && parse::number(text).is_ok()) {
@@ -160,9 +179,18 @@ fn has_currency(text: &str) -> bool {
     text.contains(symbols) || codes.iter().any(|code| text.contains(code))
 }
 
-/// `1,204` or `(22)`: digits, and nothing but what groups or encloses them.
+/// From one amount to another.
+fn is_range(text: &str) -> bool {
+    let parts = text.split([' ', '-', '\u{2013}', '\u{2014}']);
+    let has_digit = |part: &&str| part.contains(|c: char| c.is_ascii_digit());
+    let is_parted = text.contains(['-', '\u{2013}', '\u{2014}']) || text.contains(" to ");
+    is_parted && parts.filter(has_digit).count() > 1
+}
+
+/// `1,204`, `(22)` or `7.`: digits, and nothing but what groups or encloses them.
 fn is_counted(text: &str) -> bool {
     let rest = text.trim_matches(['(', ')', '[', ']', ' ']);
+    let rest = rest.strip_suffix('.').unwrap_or(rest);
     let digits = rest.bytes().filter(u8::is_ascii_digit).count();
     // Digits alone that are no number are a code: `007`.
     let is_marked = rest.len() < text.len() || rest.contains(',');
@@ -247,8 +275,13 @@ mod tests {
         check(&["007", "123"], Kind::Text);
         check(&["£5", "$1,000.50"], Kind::Money);
         check(&["£5", "Call us"], Kind::Text);
+        check(&["$50,000 - $70,000", "$5"], Kind::Text);
         check(&["2026-01-02", "3 March 2026"], Kind::Date);
+        check(&["1/2/2026", "13/2/2026"], Kind::DayFirst);
+        check(&["1/2/2026", "2/13/2026"], Kind::MonthFirst);
+        check(&["1/2/2026", "2/3/2026"], Kind::Text);
         check(&["(22)", "1,204"], Kind::Integer);
+        check(&["1.", "22."], Kind::Integer);
         check(&["1,50", "1.234,5"], Kind::Number);
         check(&["1,50", "1.2.3"], Kind::Text);
         check(&["22 left", "x"], Kind::Text);

@@ -29,6 +29,11 @@ pub(super) enum Next {
     None,
     /// A selector of its link.
     Link(String),
+    /// Links to all pages, by a pattern; and the URL of the one where one begins, which is known by another.
+    Numbers {
+        pattern: String,
+        first: Option<String>,
+    },
     /// The URL's template, its number here, and what a page has that has a next one.
     Numbered {
         url: String,
@@ -73,6 +78,7 @@ impl Draft {
         let next = match &self.next {
             Next::None => "none".to_owned(),
             Next::Link(selector) => selector.clone(),
+            Next::Numbers { pattern, .. } => pattern.clone(),
             Next::Numbered { url, .. } => url.clone(),
         };
         format!(
@@ -122,6 +128,16 @@ impl Draft {
         }
         if !follow.is_empty() {
             let _ = write!(out, "\n[step.{LIST}.follow]\n{}\n", follow.join("\n"));
+        }
+        if let Next::Numbers { pattern, first } = &self.next {
+            let deny = first
+                .as_ref()
+                .map(|first| format!("deny = {}\n", quoted(first)));
+            let (pattern, deny) = (quoted(pattern), deny.unwrap_or_default());
+            let _ = write!(
+                out,
+                "\n[[step.{LIST}.links]]\nallow = {pattern}\n{deny}step = \"{LIST}\"\n"
+            );
         }
         self.write_item(&mut out, &table(name));
         out

@@ -132,6 +132,15 @@ impl Draft {
             Next::Link(selector) => {
                 let _ = writeln!(out, "        page.follow({selector:?}, Self::{LIST})?;");
             }
+            Next::Numbers { pattern, first } => {
+                let deny = first.as_ref().map(|first| format!(".deny({first:?})?"));
+                let deny = deny.unwrap_or_default();
+                let _ = writeln!(
+                    out,
+                    "        let pages = Links::new().allow({pattern:?})?{deny};\n        \
+                     page.follow_links(&pages, Self::{LIST})?;"
+                );
+            }
             Next::Numbered { url, condition, .. } => {
                 // What stands in braces would be read as a value.
                 let url = url
@@ -187,6 +196,8 @@ fn field(out: &mut String, column: &Column) {
         Kind::Integer => ("i64", "integer"),
         Kind::Number => ("f64", "number"),
         Kind::Date => ("nephila::jiff::civil::Date", "date"),
+        Kind::DayFirst => ("nephila::jiff::civil::Date", "date_day_first"),
+        Kind::MonthFirst => ("nephila::jiff::civil::Date", "date_month_first"),
         Kind::Url => ("Url", ""),
         Kind::Timestamp => ("nephila::jiff::Timestamp", ""),
         Kind::List("int") => ("Vec<i64>", ""),

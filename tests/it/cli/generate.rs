@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use super::lists;
 use super::project::Project;
 use super::server::serve_with;
 use super::{Folder, Ran, site};
 
 /// Generates a spider for `url`, crawls it, and gives the rows of its table.
-fn generated(name: &str, url: &str) -> Vec<Value> {
+pub(super) fn generated(name: &str, url: &str) -> Vec<Value> {
     generated_in(&Folder::new(), name, url)
 }
 
@@ -55,6 +56,7 @@ async fn in_rust() {
         ("item", of(offers, "offers")),
         ("feed", format!("{}feed.xml", site.url())),
         ("mapped", format!("{}robots.txt", site.url())),
+        ("towns", of(lists::serve(), "towns")),
     ];
     for (name, url) in &lists {
         let ran = project.run(&format!("gen {name} {url} --rust -s delay=0s"));
@@ -149,7 +151,7 @@ fn in_rust_without_a_project() {
 }
 
 /// The row whose `column` is `value`.
-fn row<'a>(rows: &'a [Value], column: &str, value: &Value) -> &'a Value {
+pub(super) fn row<'a>(rows: &'a [Value], column: &str, value: &Value) -> &'a Value {
     let found = rows.iter().find(|row| row[column] == *value);
     found.unwrap_or_else(|| panic!("no row with {column} {value}; the first is {}", rows[0]))
 }

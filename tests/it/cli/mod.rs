@@ -9,6 +9,7 @@ mod copy;
 mod crawl;
 mod fixtures;
 mod generate;
+mod lists;
 #[cfg(feature = "s3")]
 mod object;
 #[cfg(feature = "parquet")]
