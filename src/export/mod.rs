@@ -82,5 +82,22 @@ pub trait Whole: io::Write + Send {
     ///
     /// # Errors
     /// What the disk or the store says; then nothing has changed.
-    fn publish(self: Box<Self>) -> io::Result<()>;
+    fn publish(&mut self) -> io::Result<()>;
+
+    /// Puts back what stood in its place before it was published, if that can be done.
+    fn take_back(&mut self) {}
+}
+
+/// Makes all of them appear, or none, as far as what they are written to can take something back.
+///
+/// # Errors
+/// What the first of them says that can't be published.
+pub fn publish_all(mut wholes: Vec<Box<dyn Whole>>) -> io::Result<()> {
+    for at in 0..wholes.len() {
+        if let Err(error) = wholes[at].publish() {
+            wholes[..at].iter_mut().for_each(|whole| whole.take_back());
+            return Err(error);
+        }
+    }
+    Ok(())
 }

@@ -123,7 +123,7 @@ impl Whole for Upload {
         Ok(())
     }
 
-    fn publish(mut self: Box<Self>) -> io::Result<()> {
+    fn publish(&mut self) -> io::Result<()> {
         let last = std::mem::take(&mut self.part);
         self.order(Order::Publish(last.into()))?;
         self.end()

@@ -28,8 +28,8 @@ pub(super) struct FileFlags {
     /// In a .csv, texts that a spreadsheet would take for formulas get a ' before them
     #[arg(long, requires = "output", help_heading = "Output")]
     escape_formulas: bool,
-    /// Begin another file after so many bytes, like 100MB: books-0001.csv, books-0002.csv… All appear at the
-    /// end, each whole, in place of those of an earlier export
+    /// Begin another file after so many bytes, like 100MB: books-0001.csv, books-0002.csv… All appear together at
+    /// the end, in place of those of an earlier export, or none does
     #[arg(long, value_name = "SIZE", value_parser = size, requires = "output", help_heading = "Output")]
     split: Option<u64>,
 }

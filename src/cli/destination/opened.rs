@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Destination, Kind};
 use crate::cli::output;
-use crate::export::{Csv, Export, JsonArray, JsonLines, Packed, Packing, Whole, WholeFile, Xml};
+use crate::export::{
+    Csv, Export, JsonArray, JsonLines, Packed, Packing, Whole, WholeFile, Xml, publish_all,
+};
 use crate::item::{self, Value};
 
 pub(super) use object::check as check_object;
@@ -62,9 +64,7 @@ impl Opened {
     pub(in crate::cli) fn publish(mut self) -> io::Result<String> {
         self.close_part()?;
         let count = self.done.len();
-        for whole in self.done {
-            whole.publish()?;
-        }
+        publish_all(self.done)?;
         self.destination.remove_parts_after(count)?;
         let first = self.destination.name_of(1).display().to_string();
         Ok(if count > 1 {
@@ -166,7 +166,7 @@ impl Whole for Stdout {
         self.0.flush()
     }
 
-    fn publish(self: Box<Self>) -> io::Result<()> {
+    fn publish(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
