@@ -23,8 +23,9 @@ Examples:
 
 /// Write kept pages to a web archive (WARC), or keep the pages of one
 ///
-/// Pages are kept by crawls with --cache keep or --cache dev. What is imported is read by the step whose `url`
-/// fits, else by the first, unless --step says another; `nephila reparse` and `--cache dev` find it.
+/// Pages are kept by crawls with --cache keep or --cache dev. What is imported is read by the step that nephila
+/// noted in the archive, in that of others by the one whose `url` fits, else by the first, unless --step says
+/// another; `nephila reparse` and `--cache dev` find it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Warc {
@@ -92,7 +93,8 @@ impl Warc {
             let mut count = 0;
             for page in &pages {
                 if let Some(response) = kept.load(page) {
-                    archive.add(&response, page.at.unwrap_or_else(clock::now))?;
+                    let at = page.at.unwrap_or_else(clock::now);
+                    archive.add_of(&response, at, &page.step, page.args.as_deref())?;
                     count += 1;
                 }
             }
@@ -120,14 +122,17 @@ impl Warc {
         let archive = WarcReader::new(file, settings.max_body).map_err(cannot)?;
         let (mut count, mut unread) = (0, 0);
         for record in archive {
-            let (response, at) = record.map_err(cannot)?;
-            let step = step_for(spider, self.step.as_deref(), &response.url)?;
-            let status = response.status;
+            let page = record.map_err(cannot)?;
+            let own = page.step.as_deref();
+            let own = own.filter(|step| step_named(spider, step).is_some());
+            let step = step_for(spider, self.step.as_deref().or(own), &page.response.url)?;
+            let status = page.response.status;
             if !status.is_success() && !step.accepts.contains(&status.as_u16()) {
                 unread += 1;
                 continue;
             }
-            let stored = kept.keep(step.name, &response, at);
+            let args = page.args.as_deref().filter(|_| own == Some(step.name));
+            let stored = kept.keep(step.name, args, &page.response, page.at);
             stored.map_err(|error| Failure::usage(format!("can't keep a page: {error}")))?;
             count += 1;
         }

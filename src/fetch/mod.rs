@@ -37,7 +37,7 @@ pub use middleware::{Middleware, Middlewares, Next};
 pub use session::{Identity, Sessions};
 #[cfg(feature = "s3")]
 pub(crate) use tls::install_tls;
-pub use warc::{WarcReader, WarcWriter};
+pub use warc::{WarcPage, WarcReader, WarcWriter};
 
 use std::future::Future;
 use std::pin::Pin;

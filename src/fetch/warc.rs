@@ -20,6 +20,10 @@ const MAX_LINE: u64 = 64 * 1024;
 /// Lines of a head.
 const MAX_LINES: usize = 1_000;
 
+/// Fields of our own: readers pass over those that they do not know.
+const STEP: &str = "Nephila-Step";
+const ARGS: &str = "Nephila-Args";
+
 /// Writes answers as records, each packed by itself where it is asked for.
 #[derive(Debug)]
 pub struct WarcWriter<W> {
@@ -50,6 +54,32 @@ impl<W: Write> WarcWriter<W> {
     /// # Errors
     /// Those of the file.
     pub fn add(&mut self, response: &Response, at: Timestamp) -> io::Result<()> {
+        self.add_with(response, at, &[])
+    }
+
+    /// Adds the answer to a request of a step, with the step's argument as JSON: who reads the archive again need not
+    /// guess them.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn add_of(
+        &mut self,
+        response: &Response,
+        at: Timestamp,
+        step: &str,
+        args: Option<&str>,
+    ) -> io::Result<()> {
+        let args = args.map(|args| (ARGS, args.to_owned()));
+        let fields: Vec<_> = [(STEP, step.to_owned())].into_iter().chain(args).collect();
+        self.add_with(response, at, &fields)
+    }
+
+    fn add_with(
+        &mut self,
+        response: &Response,
+        at: Timestamp,
+        fields: &[(&str, String)],
+    ) -> io::Result<()> {
         let mut block = format!(
             "HTTP/1.1 {} {}\r\n",
             response.status.as_str(),
@@ -85,7 +115,7 @@ impl<W: Write> WarcWriter<W> {
                 "application/http;msgtype=response".to_owned(),
             ),
         ];
-        self.record(&head, &block)
+        self.record(&[&head[..], fields].concat(), &block)
     }
 
     fn record(&mut self, head: &[(&str, String)], block: &[u8]) -> io::Result<()> {
@@ -138,6 +168,20 @@ fn uuid() -> String {
     parts.join("-")
 }
 
+/// An answer of an archive.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WarcPage {
+    /// The answer.
+    pub response: Response,
+    /// When it was fetched.
+    pub at: Option<Timestamp>,
+    /// The step that it was fetched for, if nephila wrote the archive.
+    pub step: Option<String>,
+    /// The step's argument, as JSON.
+    pub args: Option<String>,
+}
+
 /// Reads the answers of an archive one by one; other records are passed over.
 pub struct WarcReader<'a> {
     from: Box<dyn BufRead + 'a>,
@@ -165,7 +209,7 @@ impl<'a> WarcReader<'a> {
         })
     }
 
-    fn read(&mut self) -> io::Result<Option<(Response, Option<Timestamp>)>> {
+    fn read(&mut self) -> io::Result<Option<WarcPage>> {
         loop {
             let Some(first) = self.first_line()? else {
                 return Ok(None);
@@ -174,7 +218,10 @@ impl<'a> WarcReader<'a> {
                 return Err(broken(&format!("`{first:.40}` begins no record")));
             }
             let head = head(&mut self.from)?;
-            let text = |name: &str| head.get(name).and_then(|value| value.to_str().ok());
+            let text = |name: &str| {
+                let value = head.get(name)?;
+                std::str::from_utf8(value.as_bytes()).ok()
+            };
             let length: u64 = text("content-length")
                 .and_then(|length| length.trim().parse().ok())
                 .ok_or_else(|| broken("a record without a length"))?;
@@ -189,7 +236,13 @@ impl<'a> WarcReader<'a> {
                     let mut block = vec![0; length as usize];
                     self.from.read_exact(&mut block)?;
                     if let Some(response) = answer(url, &block, self.max_body) {
-                        return Ok(Some((response, at)));
+                        let own = |name: &str| text(name).map(str::to_owned);
+                        return Ok(Some(WarcPage {
+                            response,
+                            at,
+                            step: own(STEP),
+                            args: own(ARGS),
+                        }));
                     }
                 }
                 _ => {
@@ -216,7 +269,7 @@ impl<'a> WarcReader<'a> {
 }
 
 impl Iterator for WarcReader<'_> {
-    type Item = io::Result<(Response, Option<Timestamp>)>;
+    type Item = io::Result<WarcPage>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.is_over {

@@ -75,12 +75,19 @@ impl KeptPages {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn keep(&self, step: &str, response: &Response, at: Option<Timestamp>) -> io::Result<()> {
+    pub fn keep(
+        &self,
+        step: &str,
+        args: Option<&str>,
+        response: &Response,
+        at: Option<Timestamp>,
+    ) -> io::Result<()> {
         let request = Request::new(response.url.clone(), StepRef::named("kept"));
         let key = Key(hex(&asked(&self.owner, &request).finalize()));
         let entry = Entry {
             owner: hex(&self.owner),
             step: step.to_owned(),
+            args: args.map(str::to_owned),
             at: at.or_else(|| Some(clock::now())),
             ..Entry::of(response, None)
         };

@@ -21,8 +21,8 @@ fn response(url: &str, body: &str) -> Response {
 
 fn read(bytes: &[u8]) -> Vec<std::result::Result<(String, u16, String), String>> {
     let reader = WarcReader::new(bytes, 100_000).unwrap();
-    let told = |read: io::Result<(Response, Option<Timestamp>)>| {
-        let (response, _) = read.map_err(|error| error.to_string())?;
+    let told = |read: io::Result<WarcPage>| {
+        let response = read.map_err(|error| error.to_string())?.response;
         let body = String::from_utf8(response.body.to_vec()).unwrap();
         Ok((response.url.to_string(), response.status.as_u16(), body))
     };
@@ -37,7 +37,12 @@ fn what_is_written_is_read() {
             .add(&response("http://e.x/a#x", "<h1>A</h1>"), at())
             .unwrap();
         writer
-            .add(&response("http://e.x/b", "\r\n\r\nWARC/1.1\r\n"), at())
+            .add_of(
+                &response("http://e.x/b", "\r\n\r\nWARC/1.1\r\n"),
+                at(),
+                "b\u{fc}cher",
+                Some("{\"at\":1}"),
+            )
             .unwrap();
         let bytes = writer.end().unwrap();
         let found: Vec<_> = read(&bytes).into_iter().map(Result::unwrap).collect();
@@ -45,8 +50,12 @@ fn what_is_written_is_read() {
         assert_eq!(found[1].2, "\r\n\r\nWARC/1.1\r\n");
         assert_eq!(found.len(), 2);
         let mut all = WarcReader::new(&bytes[..], 100_000).unwrap();
-        let (first, date) = all.next().unwrap().unwrap();
-        assert_eq!(date, Some(at()));
+        let page = all.next().unwrap().unwrap();
+        assert_eq!((page.at, page.step), (Some(at()), None));
+        let own = all.next().unwrap().unwrap();
+        assert_eq!(own.step.as_deref(), Some("b\u{fc}cher"));
+        assert_eq!(own.args.as_deref(), Some("{\"at\":1}"));
+        let first = page.response;
         assert_eq!(first.header("content-type"), Some("text/html"));
         assert!(first.header("set-cookie").is_none() && first.header("content-encoding").is_none());
     }
