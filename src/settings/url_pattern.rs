@@ -5,7 +5,7 @@ use regex::Regex;
 /// The regular expression of a pattern.
 ///
 /// `re:…` is one, found anywhere in a URL. Anything else is a glob: `*` stands for any text without a
-/// slash, `**` for any text. One that begins with `/` is for the path and query of every host, one
+/// slash, `**` for any text, `{a,b}` for one of these. One that begins with `/` is for the path and query of every host, one
 /// with `://` for a whole URL, any other for the end of a URL: `*.pdf`.
 ///
 /// ```
@@ -29,17 +29,36 @@ pub fn url_pattern(text: &str) -> Result<Regex, regex::Error> {
         text if text.contains("://") => "^",
         _ => "^.*",
     };
-    let mut expression = beginning.to_owned();
+    Regex::new(&format!("{beginning}{}$", of_glob(text)))
+}
+
+/// A glob as a regular expression.
+fn of_glob(text: &str) -> String {
+    let mut expression = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find('*') {
+    while let Some(at) = rest.find(['*', '{']) {
         expression.push_str(&regex::escape(&rest[..at]));
-        let stars = rest[at..].len() - rest[at..].trim_start_matches('*').len();
-        expression.push_str(if stars == 1 { "[^/]*" } else { ".*" });
-        rest = &rest[at + stars..];
+        rest = &rest[at..];
+        let stars = rest.len() - rest.trim_start_matches('*').len();
+        if stars > 0 {
+            expression.push_str(if stars == 1 { "[^/]*" } else { ".*" });
+            rest = &rest[stars..];
+        } else if let Some((choice, after)) = choice(rest) {
+            let choice: Vec<String> = choice.split(',').map(of_glob).collect();
+            expression.push_str(&format!("(?:{})", choice.join("|")));
+            rest = after;
+        } else {
+            expression.push_str("\\{");
+            rest = &rest[1..];
+        }
     }
-    expression.push_str(&regex::escape(rest));
-    expression.push('$');
-    Regex::new(&expression)
+    expression + &regex::escape(rest)
+}
+
+/// What stands in the braces that a text begins with, if there is a comma in them, and what comes after them.
+fn choice(text: &str) -> Option<(&str, &str)> {
+    let (choice, after) = text.strip_prefix('{')?.split_once('}')?;
+    (choice.contains(',') && !choice.contains('{')).then_some((choice, after))
 }
 
 #[cfg(test)]
@@ -71,6 +90,15 @@ mod tests {
         check("*.pdf", "http://e.x/a/b.pdf?x", false);
         check("e.x/a", "http://e.x/a", true);
         check("**", "http://e.x/a", true);
+        check("/{book,toy}/*", "http://e.x/toy/1", true);
+        check("/{book,toy}/*", "http://e.x/game/1", false);
+        check("/book/{1*,22,}", "http://e.x/book/123", true);
+        check("/book/{1*,22,}", "http://e.x/book/", true);
+        check("/book/{1*,22,}", "http://e.x/book/222", false);
+        check("*.{jpg,png}", "http://e.x/a.png", true);
+        check("/?q={a}", "http://e.x/?q={a}", true);
+        check("/?q={{a,b}", "http://e.x/?q={b", true);
+        check("/?q={a,b", "http://e.x/?q={a,b", true);
         check("re:/book/\\d+$", "http://e.x/book/12", true);
         check("re:/book/\\d+$", "http://e.x/book/12a", false);
         check("re:(?i)LOGOUT", "http://e.x/a?logout", true);
