@@ -117,7 +117,9 @@ pub struct Sitemap<'a> {
     page: &'a Page,
     kind: SitemapKind,
     source: Source<'a>,
-    only: Vec<Regex>,
+    only: Vec<(String, Regex)>,
+    /// Whether `only` has left pages out.
+    has_others: bool,
     languages: Languages,
     since: Option<Timestamp>,
     below: Option<String>,
@@ -164,6 +166,7 @@ impl<'a> Sitemap<'a> {
             kind,
             source,
             only: Vec::new(),
+            has_others: false,
             languages: Languages::default(),
             since: None,
             below: None,
@@ -184,7 +187,7 @@ impl<'a> Sitemap<'a> {
     pub fn only(mut self, pattern: &str) -> Result<Self> {
         let regex = url_pattern(pattern)
             .map_err(|error| format!("`{pattern}` is no pattern of URLs: {error}"))?;
-        self.only.push(regex);
+        self.only.push((pattern.to_owned(), regex));
         Ok(self)
     }
 
@@ -250,18 +253,25 @@ impl<'a> Sitemap<'a> {
         if let Some((count, sample)) = self.invalid {
             emitted.add_invalid(count, &sample);
         }
+        if followed.pages == 0 && self.has_others {
+            let patterns: Vec<_> = self.only.iter().map(|(text, _)| text.as_str()).collect();
+            emitted.missed(&format!("only {}", patterns.join(", ")));
+        }
         Ok(followed)
     }
 
-    fn passes(&self, entry: &SitemapEntry) -> bool {
+    fn passes(&mut self, entry: &SitemapEntry) -> bool {
         let url = entry.url.as_str();
         let is_old = |since| entry.lastmod.is_some_and(|changed| changed < since);
         if self.since.is_some_and(is_old) {
             return false;
         }
-        entry.is_map
-            || (self.only.is_empty() || self.only.iter().any(|only| only.is_match(url)))
-                && self.below.as_ref().is_none_or(|own| url.starts_with(own))
+        let is_other = !entry.is_map
+            && !self.only.is_empty()
+            && !self.only.iter().any(|(_, only)| only.is_match(url));
+        self.has_others |= is_other;
+        let is_below = |own: &String| url.starts_with(own);
+        entry.is_map || !is_other && self.below.as_ref().is_none_or(is_below)
     }
 
     /// The next entry, in the languages that are wanted.

@@ -247,6 +247,16 @@ fn filters() {
     let two = map().only("/a").unwrap().only("*2").unwrap();
     assert_eq!(read(two).split(' ').count(), 4);
     assert!(map().only("re:(").is_err());
+    // Who leaves out everything is told so.
+    let step = || crate::request::StepRef::named("a");
+    let followed = map().only("/book/*").unwrap().follow(step(), step());
+    assert_eq!(followed.unwrap().pages, 2);
+    assert!(page.emitted().missed.is_empty());
+    let page = self::page("book/map.xml", body);
+    let map = || page.sitemap().unwrap();
+    let followed = map().only("/boks/*").unwrap().follow(step(), step());
+    assert_eq!(followed.unwrap().maps, 2);
+    assert_eq!(page.emitted().missed, ["only /boks/*"]);
 }
 
 #[test]
