@@ -8,6 +8,7 @@
 
 use futures_util::StreamExt;
 use nephila::Crawl;
+use nephila::jiff;
 use nephila::prelude::*;
 use nephila::testing::Pages;
 

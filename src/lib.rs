@@ -114,6 +114,8 @@ pub use engine::Crawl;
 pub use jiff;
 pub use nephila_macros::{Item, css, spider, spiders};
 pub use request::Result;
+/// JSON of items and requests is serde_json's.
+pub use serde_json;
 
 /// What a spider needs: `use nephila::prelude::*;`.
 pub mod prelude {

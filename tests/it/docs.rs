@@ -364,6 +364,17 @@ fn the_reference_of_commands_is_current() {
     );
 }
 
+/// Each example has its line in the gallery, and there are no others.
+#[test]
+fn every_example_is_in_the_gallery() {
+    let shown = rows(&read("docs/gallery.md"));
+    let shown: BTreeSet<String> = shown.iter().map(|(_, cells)| bare(&cells[0])).collect();
+    let files = std::fs::read_dir(root().join("examples")).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let names = files.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned());
+    assert_eq!(shown, names.collect::<BTreeSet<_>>());
+}
+
 /// Code that only a test can run is shown as it stands in one.
 #[test]
 fn ignored_code_stands_in_a_test() {
