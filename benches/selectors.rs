@@ -271,11 +271,11 @@ async fn main() -> Result {
     let site = Site::start("127.0.0.1:0").await?;
     let fetcher = Fetcher::new(None, "{}", &Settings::default())?;
     fetcher.trust(&site.url());
-    let fetched = async |path: &str| -> Result<Both> {
+    let both_at = async |path: &str| -> Result<Both> {
         let request = Request::new(site.url().join(path)?, StepRef::named("page"));
         Both::new(fetcher.fetch(&request).await?)
     };
-    let (list, book) = (fetched("/").await?, fetched("/book/7").await?);
+    let (list, book) = (both_at("/").await?, both_at("/book/7").await?);
     let real = Both::new(Response::new(site.url(), REAL))?;
 
     println!("a list of {} bytes", list.text.len());

@@ -95,7 +95,9 @@ pub trait Whole: io::Write + Send {
 pub fn publish_all(mut wholes: Vec<Box<dyn Whole>>) -> io::Result<()> {
     for at in 0..wholes.len() {
         if let Err(error) = wholes[at].publish() {
-            wholes[..at].iter_mut().for_each(|whole| whole.take_back());
+            for published in &mut wholes[..at] {
+                published.take_back();
+            }
             return Err(error);
         }
     }

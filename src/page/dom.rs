@@ -261,13 +261,14 @@ fn is_folded(text: &str) -> bool {
     let bytes = text.as_bytes();
     let after = bytes.get(1..).unwrap_or_default();
     // Most texts are ASCII; this the compiler makes wide instructions of, which it can't of the other.
-    let (mut has_gap, mut is_wide) = (false, false);
+    let (mut gaps, mut is_wide) = (0, false);
     for (&byte, &next) in bytes.iter().zip(after) {
-        has_gap |= (byte == b' ') & (next == b' ') | (byte.wrapping_sub(9) < 5);
+        let is_double = u8::from(byte == b' ') & u8::from(next == b' ');
+        gaps |= is_double | u8::from(byte.wrapping_sub(9) < 5);
         is_wide |= byte >= 0x80;
     }
     is_wide |= bytes.last().is_some_and(|last| *last >= 0x80);
-    !has_gap && !(is_wide && has_wide_gap(bytes))
+    gaps == 0 && !(is_wide && has_wide_gap(bytes))
 }
 
 /// Whether there may be white space beyond ASCII.

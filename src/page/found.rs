@@ -280,10 +280,6 @@ fn narrowed<'a>(text: Cow<'a, str>, pattern: &Regex) -> Option<Cow<'a, str>> {
 }
 
 /// What is found, one by one: elements as they are asked for, all else at once.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one at a time; a box would be an allocation for each look"
-)]
 pub(super) enum Places<'a> {
     Elements(Matches<'a>),
     Others(std::vec::IntoIter<Place<'a>>),

@@ -45,7 +45,7 @@ fn of_glob(text: &str) -> String {
             rest = &rest[stars..];
         } else if let Some((choice, after)) = choice(rest) {
             let choice: Vec<String> = choice.split(',').map(of_glob).collect();
-            expression.push_str(&format!("(?:{})", choice.join("|")));
+            expression.extend(["(?:", &choice.join("|"), ")"]);
             rest = after;
         } else {
             expression.push_str("\\{");

@@ -70,9 +70,9 @@ fn alike(children: &[Element]) -> Vec<Vec<Element>> {
         };
         add(format!("{name}.{}", classes.join(".")));
         if classes.len() > 1 {
-            classes
-                .iter()
-                .for_each(|class| add(format!("{name}.{class}")));
+            for class in &classes {
+                add(format!("{name}.{class}"));
+            }
         }
     }
     groups

@@ -18,7 +18,9 @@ pub(super) fn look(page: &Page) -> Option<Draft> {
         .into_iter()
         .filter_map(of_kind)
         .max_by_key(|(_, rows)| rows.len())?;
-    rows.iter_mut().for_each(|row| without_types(row, 2));
+    for row in &mut rows {
+        without_types(row, 2);
+    }
     let columns = json::columns(&rows, false);
     (columns.len() >= 2).then(|| Draft {
         count: rows.len(),
@@ -35,8 +37,8 @@ fn without_types(value: &mut Value, depth: u8) {
         && depth > 0
     {
         object.retain(|key, _| !key.starts_with('@'));
-        object
-            .values_mut()
-            .for_each(|inner| without_types(inner, depth - 1));
+        for inner in object.values_mut() {
+            without_types(inner, depth - 1);
+        }
     }
 }
