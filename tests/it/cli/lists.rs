@@ -93,30 +93,40 @@ pub(super) fn serve() -> SocketAddr {
                     all(1..16, link)
                 )
             }
-            "/jobs" => {
-                let job = |n| {
-                    format!(
-                        "<a class=job href=/job/{n}><b>Job {n}</b><i>{n}0,000 to {n}5,000 $</i></a>"
-                    )
-                };
-                format!("<div>{}</div>", all(1..8, job))
-            }
-            "/names" => {
-                let names =
-                    |of, count| all(0..count, |n| format!("<li><a href=/{of}/{n}>{of} {n}</a>"));
+            _ => match of_links(path) {
+                Some(html) => html,
+                None => return (404, String::new()),
+            },
+        };
+        (200, html)
+    })
+}
+
+/// Rows that are links, and links in sections.
+fn of_links(path: &str) -> Option<String> {
+    match path {
+        "/jobs" => {
+            let job = |n| {
                 format!(
+                    "<a class=job href=/job/{n}><b>Job {n}</b><i>{n}0,000 to {n}5,000 $</i></a>"
+                )
+            };
+            Some(format!("<div>{}</div>", all(1..8, job)))
+        }
+        "/names" => {
+            let names =
+                |of, count| all(0..count, |n| format!("<li><a href=/{of}/{n}>{of} {n}</a>"));
+            Some(format!(
                     "<nav><ul><li><a href=/a>About all of this</a><li><a href=/b>B</a><li>C</ul></nav><main>
                     <h2>Macros</h2><ul class=names>{}</ul><h2>Types</h2><ul class=names>{}</ul>
                     <h2>Functions</h2><ul class=names>{}</ul></main>",
                     names("macro", 3),
                     names("type", 20),
                     names("function", 9)
-                )
-            }
-            _ => return (404, String::new()),
-        };
-        (200, html)
-    })
+                ))
+        }
+        _ => None,
+    }
 }
 
 fn rows(name: &str) -> Vec<Value> {
