@@ -95,7 +95,7 @@ pub use fetcher::Fetcher;
 pub use inspect::Inspector;
 pub use report::{
     BadRowCount, DroppedCount, ErrorGroup, Extreme, HostCount, ItemCount, Problem, RefusedCount,
-    Report, SlowedCount, Statistics, StepCount, WorkerCount, pattern_of,
+    Report, SlowedCount, Statistics, StepCount, TruncatedCount, WorkerCount, pattern_of,
 };
 pub(crate) use run::SPIDER_FILE;
 pub(crate) use step::{leads_on, limits as parse_limits};
