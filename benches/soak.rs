@@ -70,6 +70,8 @@ impl Graph {
 }
 
 fn main() -> Result {
+    // As the program does.
+    nephila_heap::return_large_blocks();
     let args: Vec<_> = std::env::args()
         .skip(1)
         .filter(|arg| !arg.starts_with("--"))
@@ -133,15 +135,19 @@ async fn soak(time: Duration) -> Result {
     tokio::pin!(crawl);
     let (mut notes, begun) = (Vec::new(), Instant::now());
     let mut tick = interval(Duration::from_secs(1));
+    let mut pages = nephila_heap::FreePages::default();
     let report = loop {
         tokio::select! {
             report = &mut crawl => break report?,
-            _ = tick.tick() => notes.push(Note {
-                seconds: begun.elapsed().as_secs_f64(),
-                memory: resident(),
-                log: megabytes(&db.with_extension("db-wal")),
-                tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
-            }),
+            _ = tick.tick() => {
+                pages.give_back();
+                notes.push(Note {
+                    seconds: begun.elapsed().as_secs_f64(),
+                    memory: resident(),
+                    log: megabytes(&db.with_extension("db-wal")),
+                    tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
+                });
+            }
         }
     };
     drop(server.stdin.take());
