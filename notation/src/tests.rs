@@ -25,6 +25,7 @@ fn described(source: &str) -> String {
                 };
                 match &part.take {
                     Take::AllText => find,
+                    Take::Attribute(name) => format!("{find} Attribute({:?})", &**name),
                     take => format!("{find} {take:?}"),
                 }
             });
