@@ -18,7 +18,7 @@ pub struct Css(Box<[One]>);
 /// One selector of a list.
 #[derive(Clone, Debug)]
 pub enum One {
-    /// Tags, classes and ids alone: their compounds, that of the element first.
+    /// Tags, classes, ids and attributes alone: their compounds, that of the element first.
     Plain(Box<[Compound]>),
     /// Anything else.
     Other {

@@ -66,13 +66,6 @@ impl fmt::Debug for Attribute {
     }
 }
 
-impl Compound {
-    /// Whether it wants an attribute of any kind.
-    pub fn has_attributes(&self) -> bool {
-        self.id.is_some() || !self.classes.is_empty() || !self.attributes.is_empty()
-    }
-}
-
 /// The compounds of a selector, the last one first; none if it says anything else.
 pub(crate) fn compounds(selector: &Selector<Simple>) -> Option<Box<[Compound]>> {
     let mut all = Vec::new();

@@ -5,8 +5,8 @@ use regex::Regex;
 /// The regular expression of a pattern.
 ///
 /// `re:…` is one, found anywhere in a URL. Anything else is a glob: `*` stands for any text without a
-/// slash, `**` for any text, `{a,b}` for one of these. One that begins with `/` is for the path and query of every host, one
-/// with `://` for a whole URL, any other for the end of a URL: `*.pdf`.
+/// slash, `**` for any text, `{a,b}` for one of these. One that begins with `/` is for the path and
+/// query of every host, one with `://` for a whole URL, any other for the end of a URL: `*.pdf`.
 ///
 /// ```
 /// let shop = nephila::settings::url_pattern("/book/*")?;
