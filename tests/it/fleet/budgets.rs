@@ -1,6 +1,8 @@
 //! Budgets that hold over runs, while several of them go on.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use nephila::Crawl;
 use nephila::engine::{Report, Stop};
@@ -17,6 +19,9 @@ const BUDGET: usize = 60;
 /// many again and two commits that are answered, and the commit before which it has learnt, as `concurrency`
 /// and `commit_pages` say below.
 const AFTER: usize = 4 + 4 + 3 * 2;
+/// How long a leaf waits at most for the other process, which has no host yet if this one took all: it is given
+/// some between two leaves.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 #[derive(serde::Deserialize)]
 struct Sites(Vec<String>);
@@ -41,31 +46,42 @@ impl Sites {
     }
 }
 
-/// Two processes, which cannot know what the other is about to store.
+/// Two processes, which cannot know what the other is about to store. Leaves are slow
+/// until both have asked for one.
 async fn crawl(db: &str, change: fn(&mut Settings)) -> [Report; 2] {
+    let asked = Arc::new([const { AtomicBool::new(false) }; 2]);
     let site = || {
-        let address = serve_with(|path, _| match path {
+        let asked = Arc::clone(&asked);
+        let address = serve_with(move |path, header| match path {
             "/" => {
                 let links = (0..PAGES).map(|n| format!("<a href=/a/{n}>x</a>"));
                 (200, links.collect())
             }
-            path if path.starts_with("/a/") => (200, "x".to_owned()),
+            path if path.starts_with("/a/") => {
+                asked[usize::from(header.contains("process-1"))].store(true, Relaxed);
+                let until = Instant::now() + TOGETHER;
+                while !asked.iter().all(|asked| asked.load(Relaxed)) && Instant::now() < until {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                (200, "x".to_owned())
+            }
             _ => (404, String::new()),
         });
         format!("http://{address}")
     };
     let sites: Vec<_> = (0..4).map(|_| site()).collect();
-    let run = || -> std::pin::Pin<Box<dyn Future<Output = _>>> {
+    let run = |process: usize| -> std::pin::Pin<Box<dyn Future<Output = _>>> {
         let crawl = Crawl::new(Sites(sites.clone())).db(db).with(|settings| {
             settings.delay = Some(Duration::from_millis(10));
             settings.concurrency = 4;
             settings.commit_pages = 2;
             settings.lease = Duration::from_secs(1);
+            settings.user_agent = format!("process-{process}");
             change(settings);
         });
         Box::pin(crawl.run())
     };
-    let (one, two) = tokio::join!(run(), run());
+    let (one, two) = tokio::join!(run(0), run(1));
     [one.unwrap(), two.unwrap()]
 }
 
