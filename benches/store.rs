@@ -468,11 +468,12 @@ fn report(what: &str, cpu_ns: u64, wall_ns: u64, count: usize) {
     );
 }
 
-/// CPU time of all threads that live.
+/// CPU time of the process, of threads that have ended, too: the system tells it in hundredths of a second.
 fn cpu_ns() -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    tasks
-        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
-        .filter_map(|line| line.split(' ').next()?.parse::<u64>().ok())
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, numbers) = stat.rsplit_once(')').unwrap();
+    let ticks = numbers.split_whitespace().skip(11).take(2);
+    ticks
+        .map(|ticks| ticks.parse::<u64>().unwrap() * 10_000_000)
         .sum()
 }

@@ -151,7 +151,7 @@ pub(super) async fn renew(
         let mut statement = statement.bind(active.run);
         for found in piece {
             statement = statement
-                .bind(seen::key(found.host, found.fingerprint))
+                .bind(seen::key(found.host, found.fingerprint).to_vec())
                 .bind(found.before);
         }
         // Number and place, in turn.

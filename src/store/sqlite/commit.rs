@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 use super::error::Failure;
 use super::items::{self, ByPage, Counts};
 use super::links::{Fresh, Links};
-use super::many::Many;
+use super::many::{Many, Statement};
 use super::pages::Verdicts;
 use super::tickets::Written;
 use super::writer::Writer;
@@ -36,7 +36,7 @@ pub(super) async fn commit(inner: Arc<Inner>, batch: Arc<Batch>) -> Result<Recei
     table::ready(&mut writer, &batch).await?;
     writer.begin().await?;
     let written = write(&mut writer, &active, &batch).await;
-    let learnt = writer.finish(written).await?;
+    let learnt = writer.finish_by(written).await?;
     writer.seq = learnt.seq;
     for (host, fingerprint) in learnt.fresh.known {
         writer.recent.remember(host, fingerprint);
@@ -48,7 +48,12 @@ pub(super) async fn commit(inner: Arc<Inner>, batch: Arc<Batch>) -> Result<Recei
     })
 }
 
-async fn write(writer: &mut Writer, active: &Active, batch: &Batch) -> Result<Learnt, Failure> {
+/// All but the last statement.
+async fn write(
+    writer: &mut Writer,
+    active: &Active,
+    batch: &Batch,
+) -> Result<(Learnt, Statement), Failure> {
     let now = clock::now();
     let size = batch.pages.len();
     let pages = tickets::present(writer.connection(), &batch.pages).await?;
@@ -77,13 +82,14 @@ async fn write(writer: &mut Writer, active: &Active, batch: &Batch) -> Result<Le
     if batch.seeded {
         seeded(db, active).await?;
     }
-    count(db, active, &verdicts, &fresh, &items, seq).await?;
-    Ok(Learnt {
+    let last = count(active, &verdicts, &fresh, &items, seq);
+    let learnt = Learnt {
         seq,
         receipt: receipt(size, &pages, &items, &fresh),
         fresh,
         refused: refused.into_keys().collect(),
-    })
+    };
+    Ok((learnt, last))
 }
 
 fn receipt(size: usize, pages: &[Written<'_>], items: &ByPage, fresh: &Fresh) -> Receipt {
@@ -106,14 +112,14 @@ fn receipt(size: usize, pages: &[Written<'_>], items: &ByPage, fresh: &Fresh) ->
     }
 }
 
-async fn count(
-    db: &mut SqliteConnection,
+/// Counts what was written, and commits it.
+fn count(
     active: &Active,
     verdicts: &Verdicts,
     fresh: &Fresh,
     items: &ByPage,
     seq: i64,
-) -> Result<(), Failure> {
+) -> Statement {
     let sum = |part: fn(&Counts) -> u32| items.values().map(|c| i64::from(part(c))).sum::<i64>();
     let (new, changed, same) = (sum(|c| c.new), sum(|c| c.changed), sum(|c| c.same));
     sqlx::query(
@@ -122,7 +128,8 @@ async fn count(
            unchanged = unchanged + ?,
            known = known + ?, items = items + ?, new = new + ?, changed = changed + ?,
            bytes = bytes + ?
-         WHERE id = ?",
+         WHERE id = ?;
+         COMMIT",
     )
     .bind(clock::now_ms())
     .bind(seq)
@@ -138,9 +145,6 @@ async fn count(
     .bind(changed)
     .bind(verdicts.bytes)
     .bind(active.run)
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 async fn seeded(db: &mut SqliteConnection, active: &Active) -> Result<(), Failure> {

@@ -107,7 +107,7 @@ async fn numbers(
         let request = Request::new(url.clone(), StepRef::named(step.clone()));
         let fingerprint = identity.fingerprint(&request, place.path, None);
         let seq: Option<i64> = sqlx::query_scalar("SELECT seq FROM seen WHERE key = ?")
-            .bind(seen::key(place.host, fingerprint))
+            .bind(seen::key(place.host, fingerprint).to_vec())
             .fetch_optional(&mut *db)
             .await?;
         numbers.extend(seq);

@@ -22,7 +22,7 @@ const DUE: &str = "SELECT h.id, h.origin, h.seed, h.next_at, h.errors, r.status,
        (SELECT q.due FROM queue q WHERE q.host = h.id ORDER BY q.due LIMIT 1)
 FROM host h LEFT JOIN robots r ON r.host = h.id
 WHERE h.crawl = ? AND h.run IS NULL AND h.lease_at <= ?
-ORDER BY h.lease_at LIMIT ?";
+ORDER BY h.lease_at LIMIT ? + 0";
 
 const IS_ANY_DUE: &str = "SELECT EXISTS
 (SELECT 1 FROM host WHERE crawl = ? AND run IS NULL AND lease_at <= ?)";

@@ -76,26 +76,27 @@ pub(super) struct Fresh {
 static UNSEEN: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
         "SELECT group_concat(v.column1) FROM (VALUES",
-        "(#,?)",
-        ") v WHERE v.column2 NOT NULL
-           AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.key = v.column2)",
+        "(#)",
+        ") v WHERE v.column1 < ?2
+           AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.key = substr(?1, v.column1 * 10 + 1, 10))",
     )
 });
 
-static SEEN: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
-        "INSERT OR ROLLBACK INTO seen (key, seq) SELECT * FROM (VALUES",
-        "(?,?)",
-        ") WHERE column1 NOT NULL",
-    )
-});
-
-static QUEUE: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
-        "INSERT OR ROLLBACK INTO queue (host, due, ord, depth, seq, fp, tries, step, path, args, parent, spec)
-         SELECT * FROM (VALUES",
-        "(?,?,?,?,?,?,0,?,?,?,?,?)",
-        ") WHERE column1 NOT NULL",
+static NEW: LazyLock<Many> = LazyLock::new(|| {
+    Many::two(
+        [
+            "INSERT OR ROLLBACK INTO seen (key, seq)
+             SELECT substr(?, v.column1 * 10 + 1, 10), ? + v.column1 FROM (VALUES",
+            "(#)",
+            ") v WHERE v.column1 < ?",
+        ],
+        [
+            "INSERT OR ROLLBACK INTO queue
+               (host, due, ord, depth, seq, fp, tries, step, path, args, parent, spec)
+             SELECT * FROM (VALUES",
+            "(?,?,?,?,?,?,0,?,?,?,?,?)",
+            ") WHERE column1 NOT NULL",
+        ],
     )
 });
 
@@ -233,7 +234,6 @@ impl<'batch> Links<'batch> {
         };
         let first = *seq + 1;
         *seq += links.len() as i64;
-        seen(db, &links, first).await?;
         queue(db, &links, first, told).await?;
         let mut fresh = Fresh::count(&links, known);
         fresh.renewed = renewed.len() as u64;
@@ -299,9 +299,7 @@ async fn unseen<'batch>(
     let mut is_new = vec![false; links.len()];
     let mut start = 0;
     for (piece, mut statement) in UNSEEN.over(links) {
-        for link in piece {
-            statement = statement.bind(key(link.request.host, link.fingerprint));
-        }
+        statement = statement.bind(keys(piece)).bind(piece.len() as i64);
         for place in many::numbers(db, statement).await? {
             is_new[start + place as usize] = true;
         }
@@ -311,18 +309,13 @@ async fn unseen<'batch>(
     Ok(new.map(|(link, _)| *link).collect())
 }
 
-async fn seen(db: &mut SqliteConnection, links: &[Link<'_>], first: i64) -> Result<(), Failure> {
-    let mut seq = first;
-    for (piece, mut statement) in SEEN.over(links) {
-        for link in piece {
-            statement = statement
-                .bind(key(link.request.host, link.fingerprint))
-                .bind(seq);
-            seq += 1;
-        }
-        statement.execute(&mut *db).await?;
-    }
-    Ok(())
+/// The keys of links in `seen`, one after the other: one value to bind where each of its own would cost more than
+/// the look at it.
+fn keys(links: &[Link<'_>]) -> Vec<u8> {
+    let keys = links
+        .iter()
+        .flat_map(|link| key(link.request.host, link.fingerprint));
+    keys.collect()
 }
 
 /// The hosts that have something to do now, with their origins and when.
@@ -352,7 +345,11 @@ async fn queue(
     told: i64,
 ) -> Result<(), Failure> {
     let mut seq = first;
-    for (piece, mut statement) in QUEUE.over(links) {
+    for (piece, statement) in NEW.over(links) {
+        let mut statement = statement
+            .bind(keys(piece))
+            .bind(seq)
+            .bind(piece.len() as i64);
         for link in piece {
             let NewRequest {
                 host,
@@ -416,6 +413,6 @@ async fn hosts(
 /// The statements whose plans are promised.
 #[cfg(test)]
 pub(super) fn hot() -> impl Iterator<Item = &'static str> {
-    let all = [&UNSEEN, &SEEN, &QUEUE, &HOST];
+    let all = [&UNSEEN, &NEW, &HOST];
     all.into_iter().flat_map(|many| many.texts())
 }

@@ -44,6 +44,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row, Sqlite as Database};
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use self::error::Failure;
@@ -123,6 +124,9 @@ impl Sqlite {
     }
 
     /// Runs `call` to its end, even if its caller goes away.
+    ///
+    /// On a thread for calls that block, though none does: a call waits for SQLite's thread a dozen times, and to
+    /// wake a worker of the runtime, which others then look for work with, costs more than to wake a thread.
     fn detached<T, C>(
         &self,
         call: impl FnOnce(Arc<Inner>) -> C,
@@ -134,7 +138,8 @@ impl Sqlite {
         let inner = self.0.clone();
         let call = call(inner.clone());
         Box::pin(async move {
-            tokio::spawn(call)
+            let handle = Handle::current();
+            tokio::task::spawn_blocking(move || handle.block_on(call))
                 .await
                 .map_err(|error| StoreError::Database(format!("its task ended: {error}")))?
                 .map_err(|failure| failure.at(&inner.name))

@@ -7,15 +7,15 @@ use sqlx::SqliteConnection;
 
 use super::Active;
 use super::error::Failure;
-use super::many::Many;
+use super::many::{Many, Statement};
 use super::tickets::{self, Written};
 use crate::request::HostKey;
 use crate::store::{Host, PageRow, PageState, RobotsFile, TicketKey, Verdict};
 
-/// The row takes from the queue row what the commit does not know. What it needs to be asked for again
-/// may hold secrets, so it is kept only where that may happen.
+/// The row takes from the queue row what the commit does not know, and that one goes. What it needs to be asked for
+/// again may hold secrets, so it is kept only where that may happen.
 static PAGE: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+    let insert = [
         "INSERT OR ROLLBACK INTO page (id, run, at, host, fp, step, path, ord, depth, tries, parent,
            args, spec, state, reason, message, status, ms, bytes)
          SELECT q.seq, ?, ?, q.host, q.fp, q.step, q.path, q.ord, q.depth, q.tries, q.parent,
@@ -26,7 +26,8 @@ static PAGE: LazyLock<Many> = LazyLock::new(|| {
         "(?,?,?,?,?,?,?,?,?,?)",
         ") v CROSS JOIN queue q WHERE q.host = v.column1 AND q.due = 0
            AND q.ord = v.column2 AND q.depth = v.column3 AND q.seq = v.column4",
-    )
+    ];
+    Many::two(insert, tickets::DELETE)
 });
 
 /// Zero would be ready at once; a request that waits has a time.
@@ -93,9 +94,7 @@ pub(super) async fn write(
             }
         }
     }
-    insert(db, active, &ended, now).await?;
-    let keys = ended.iter().map(|(key, _)| *key).collect::<Vec<_>>();
-    tickets::delete(db, &keys).await?;
+    end(db, active, &ended, now).await?;
     // The host of a retry needs no waking: if it is free, its row was queued all the time, and a lease
     // that comes too early sees what is due and when.
     retry(db, &again).await?;
@@ -130,23 +129,29 @@ impl Verdicts {
     }
 }
 
-async fn insert(
+/// Makes page rows of queue rows.
+async fn end(
     db: &mut SqliteConnection,
     active: &Active,
     ended: &[(TicketKey, &PageRow)],
     now: i64,
 ) -> Result<(), Failure> {
-    for (piece, statement) in PAGE.over(ended) {
+    let first = |statement: Statement| {
         let statement = statement.bind(active.run).bind(now);
-        let mut statement = statement.bind(active.keeps).bind(active.keeps);
-        for (key, row) in piece {
-            statement = tickets::bind(statement, key)
-                .bind(row.state.as_str())
-                .bind(row.reason)
-                .bind(row.message.as_deref())
-                .bind(i32::from(row.status))
-                .bind(i64::from(row.took_ms))
-                .bind(row.bytes as i64);
+        statement.bind(active.keeps).bind(active.keeps)
+    };
+    let row = |statement, (key, row): &(TicketKey, &PageRow)| {
+        tickets::bind(statement, key)
+            .bind(row.state.as_str())
+            .bind(row.reason)
+            .bind(row.message.as_deref())
+            .bind(i32::from(row.status))
+            .bind(i64::from(row.took_ms))
+            .bind(row.bytes as i64)
+    };
+    for (piece, mut statement) in PAGE.over_both(ended, first, row) {
+        for (key, _) in piece {
+            statement = tickets::bind(statement, key);
         }
         statement.execute(&mut *db).await?;
     }

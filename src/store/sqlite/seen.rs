@@ -10,10 +10,11 @@ use crate::request::{Fingerprint, HostKey};
 const LEAD: usize = 2;
 
 /// The key, in bytes.
-pub(super) fn key(host: HostKey, fingerprint: Fingerprint) -> Vec<u8> {
-    let mut key = Vec::with_capacity(LEAD + 8);
-    key.extend_from_slice(&host.0.to_be_bytes()[..LEAD]);
-    key.extend_from_slice(&(host.0 ^ fingerprint.0).to_be_bytes());
+pub(super) fn key(host: HostKey, fingerprint: Fingerprint) -> [u8; LEAD + 8] {
+    let mut key = [0; LEAD + 8];
+    let (lead, rest) = key.split_at_mut(LEAD);
+    lead.copy_from_slice(&host.0.to_be_bytes()[..LEAD]);
+    rest.copy_from_slice(&(host.0 ^ fingerprint.0).to_be_bytes());
     key
 }
 

@@ -22,7 +22,7 @@ UNION ALL SELECT * FROM
 FROM queue q CROSS JOIN host h ON h.id = q.host
 LEFT JOIN page p ON p.id = q.parent LEFT JOIN host ph ON ph.id = p.host
 WHERE q.host = ?1 AND q.due = 0
-ORDER BY q.ord, q.depth, q.seq LIMIT ?2)";
+ORDER BY q.ord, q.depth, q.seq LIMIT ?2 + 0)";
 
 /// The same with what an earlier round learned of the pages.
 const READY_AGAIN: &str =
@@ -36,11 +36,11 @@ FROM queue q CROSS JOIN host h ON h.id = q.host
 LEFT JOIN page p ON p.id = q.parent LEFT JOIN host ph ON ph.id = p.host
 LEFT JOIN visit v ON v.page = q.seq
 WHERE q.host = ?1 AND q.due = 0
-ORDER BY q.ord, q.depth, q.seq LIMIT ?2)";
+ORDER BY q.ord, q.depth, q.seq LIMIT ?2 + 0)";
 
 const PROMOTE: &str = "UPDATE queue SET due = 0 WHERE (host, due, ord, depth, seq) IN
 (SELECT host, due, ord, depth, seq FROM queue WHERE host = ? AND due > 0 AND due <= ?
- ORDER BY due LIMIT ?)";
+ ORDER BY due LIMIT ? + 0)";
 
 /// So many delayed requests become ready in one transaction; the rest with the next call.
 const PROMOTED: i64 = 1000;

@@ -32,13 +32,12 @@ static FIND: LazyLock<Many> = LazyLock::new(|| {
     )
 });
 
-static DELETE: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
-        "DELETE FROM queue WHERE (host, due, ord, depth, seq) IN (VALUES",
-        "(?,0,?,?,?)",
-        ")",
-    )
-});
+/// Deletes the rows of tickets, bound by [`bind`].
+pub(super) const DELETE: [&str; 3] = [
+    "DELETE FROM queue WHERE (host, due, ord, depth, seq) IN (VALUES",
+    "(?,0,?,?,?)",
+    ")",
+];
 
 /// The pages whose queue row is there: they may write, each once.
 ///
@@ -62,17 +61,6 @@ pub(super) async fn present<'batch>(
         .collect())
 }
 
-/// Deletes the queue rows of pages that ended.
-pub(super) async fn delete(db: &mut SqliteConnection, keys: &[TicketKey]) -> Result<(), Failure> {
-    for (piece, mut statement) in DELETE.over(keys) {
-        for key in piece {
-            statement = bind(statement, key);
-        }
-        statement.execute(&mut *db).await?;
-    }
-    Ok(())
-}
-
 /// Binds host, order, depth and number.
 pub(super) fn bind(statement: Statement, key: &TicketKey) -> Statement {
     statement
@@ -85,5 +73,5 @@ pub(super) fn bind(statement: Statement, key: &TicketKey) -> Statement {
 /// The statements whose plans are promised.
 #[cfg(test)]
 pub(super) fn hot() -> impl Iterator<Item = &'static str> {
-    FIND.texts().chain(DELETE.texts())
+    FIND.texts()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sqlx::sqlite::SqliteConnection;
 
 use super::error::Failure;
+use super::many::Statement;
 use super::table::Table;
 use crate::store::recent::Recent;
 
@@ -57,8 +58,17 @@ impl Writer {
 
     /// Ends the transaction: commits what went well, undoes the rest.
     pub(super) async fn finish<T>(&mut self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        self.finish_by(outcome.map(|value| (value, sqlx::query("COMMIT"))))
+            .await
+    }
+
+    /// The same where the last statement of the transaction commits it, too.
+    pub(super) async fn finish_by<T>(
+        &mut self,
+        outcome: Result<(T, Statement), Failure>,
+    ) -> Result<T, Failure> {
         let outcome = match outcome {
-            Ok(value) => sqlx::query("COMMIT")
+            Ok((value, last)) => last
                 .execute(&mut self.connection)
                 .await
                 .map(|_| value)
