@@ -131,6 +131,9 @@ pub(super) fn message(error: &sqlx::Error) -> String {
             "{message} (a pooler in transaction mode? it must keep prepared statements: PgBouncer 1.21 with \
              max_prepared_statements, or pool_mode = session)"
         ),
+        Some("08P01") if message.contains("startup parameter") => format!(
+            "{message} (a pooler? PgBouncer lets it pass with ignore_startup_parameters = options, extra_float_digits)"
+        ),
         Some("28P01") => {
             format!("{message} (it is taken from PGPASSWORD, PGPASSFILE or ~/.pgpass)")
         }

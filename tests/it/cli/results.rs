@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use super::{Folder, normalised, site};
+use crate::postgres;
 
 /// A folder with three pages of quotes.
 async fn quotes() -> Folder {
@@ -428,6 +429,17 @@ fn the_demo_ends_with_a_thousand_books() {
     // Another time on another port: another shop, and still a thousand books on screen.
     let again = folder.run("demo --port 0");
     assert_eq!(again.stdout, ran.stdout);
+}
+
+#[tokio::test]
+async fn the_demo_ends_on_a_server_as_in_a_file() {
+    let Some(db) = postgres::database().await else {
+        return;
+    };
+    let folder = Folder::new();
+    let ran = folder.run_args(&["demo", "--port", "0", "--db", &db]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.stdout, folder.run("demo --port 0").stdout);
 }
 
 #[test]
