@@ -28,7 +28,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, interval};
 
 /// Memory may grow by so much a minute, by the line through all that was noted.
-const MAX_SLOPE_MB: f64 = 1.0;
+const MAX_SLOPE_MB: f64 = 0.5;
 /// The log may have this size: four times of what it is written back at.
 const MAX_LOG_MB: f64 = 64.0;
 /// Tasks of the runtime that may live at once.
