@@ -1,10 +1,12 @@
 //! Hosts that share a pace, and the delay that follows a host.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use nephila::engine::Stop;
 use nephila::prelude::*;
 use nephila::settings::{PolitenessBy, Settings};
+use nephila::testing::in_virtual_time;
 use tokio::time::Instant;
 
 use super::crawl;
@@ -120,4 +122,52 @@ async fn autothrottle_finds_a_pace_that_is_borne() {
     // where it was refused. Without it, more than thirty are refused.
     let refused = report.statistics.statuses.get(&429);
     assert!(refused.is_none_or(|refused| *refused <= 6), "{refused:?}");
+}
+
+/// Fifty hosts at half a second, 16 slots, and one host that takes 5 s for an answer: without it and with it, the
+/// others are asked at 97 % of what their pace allows, or more.
+#[tokio::test(start_paused = true)]
+async fn a_slow_host_costs_the_others_nothing() {
+    const DELAY: Duration = Duration::from_millis(500);
+    const PAGES: usize = 40;
+    for slow in [None, Some(7)] {
+        let web = Web::new(|url, _| {
+            let links: Vec<_> = (1..PAGES).map(|n| format!("{}{n}", url.path())).collect();
+            Ok(match url.path() {
+                "/robots.txt" => status(url, 404),
+                "/" | "/slow/" => page(url, &links.iter().map(String::as_str).collect::<Vec<_>>()),
+                _ => page(url, &[]),
+            })
+        })
+        .slow("/slow/", Duration::from_secs(5));
+        let path = |host| if slow == Some(host) { "slow/" } else { "" };
+        let seeds = (0..50).map(|host| format!("http://host-{host}.example/{}", path(host)));
+        let crawl = crawl(seeds.map(|seed| seed.parse().unwrap()).collect())
+            .with(|settings| {
+                settings.delay = Some(DELAY);
+                settings.jitter = 0.0;
+                settings.concurrency_per_host = 1;
+                settings.concurrency = 16;
+            })
+            .fetch(web.clone());
+        let report = in_virtual_time(crawl).await.unwrap();
+        assert_eq!(report.stop, Stop::Finished);
+        assert_eq!(report.statistics.pages as usize, 50 * PAGES);
+        let mut times = HashMap::<_, Vec<_>>::new();
+        for asked in web.log() {
+            let host = asked.url.split('/').nth(2).unwrap().to_owned();
+            times.entry(host).or_default().push(asked.at);
+        }
+        for (host, times) in &times {
+            let took = *times.last().unwrap() - times[0];
+            let ideal = DELAY * PAGES as u32;
+            let is_slow = slow.is_some_and(|slow| *host == format!("host-{slow}.example"));
+            let rate = ideal.as_secs_f64() / took.as_secs_f64();
+            assert!(
+                rate >= 0.97 || is_slow,
+                "{host}: {rate} of its pace, {slow:?}"
+            );
+            assert!(rate <= 1.0 && (rate < 0.2) == is_slow, "{host}: {rate}");
+        }
+    }
 }
