@@ -72,7 +72,7 @@ pub(super) struct Fresh {
 }
 
 /// To look and then to write is one operation here, because nobody else writes: a known link, and
-/// most are known, costs a look only.
+/// most are known, costs a look only. All keys are one value, ten bytes each.
 static UNSEEN: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
         "SELECT group_concat(v.column1) FROM (VALUES",
@@ -82,6 +82,7 @@ static UNSEEN: LazyLock<Many> = LazyLock::new(|| {
     )
 });
 
+/// What is new is known from then on, and queued.
 static NEW: LazyLock<Many> = LazyLock::new(|| {
     Many::two(
         [
@@ -234,7 +235,7 @@ impl<'batch> Links<'batch> {
         };
         let first = *seq + 1;
         *seq += links.len() as i64;
-        queue(db, &links, first, told).await?;
+        write_new(db, &links, first, told).await?;
         let mut fresh = Fresh::count(&links, known);
         fresh.renewed = renewed.len() as u64;
         let mut wake = wake(&links, told);
@@ -338,7 +339,8 @@ fn due(request: &NewRequest, told: i64) -> i64 {
     }
 }
 
-async fn queue(
+/// Writes `seen` and `queue`, numbered from `first` on.
+async fn write_new(
     db: &mut SqliteConnection,
     links: &[Link<'_>],
     first: i64,

@@ -24,7 +24,8 @@ const MAX_VALUES: usize = 4096;
 
 /// One statement for any number of rows, in a few fixed sizes, so that all of them stay prepared.
 ///
-/// The statement must do nothing for a row of NULLs: what is not bound is NULL.
+/// The statement must do nothing for a row of NULLs, as what is not bound is NULL, nor for a number beyond the rows,
+/// if a row is nothing else.
 pub(super) struct Many {
     /// The largest first.
     sizes: Vec<(usize, Arc<str>)>,

@@ -13,6 +13,8 @@ use crate::request::{Fingerprint, HostKey, StepRef};
 use crate::store::{StoreError, Taken, Ticket, TicketKey, Visit, spec};
 
 /// The first row tells when the next delayed request is due; the others are tickets.
+///
+/// `+ 0`, because SQLite prepares a statement anew each time a value is bound that is a limit by itself.
 const READY: &str =
     "SELECT 0, 0, (SELECT due FROM queue WHERE host = ?1 AND due > 0 ORDER BY due LIMIT 1),
        0, 0, '', NULL, NULL, '', NULL
